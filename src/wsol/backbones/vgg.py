@@ -1,0 +1,29 @@
+"""VGG16 (torchvision), cut after conv5_3: the last pooling is left out, as all WSOL papers do."""
+
+from torchvision import models
+
+from wsol.backbones.architecture import Architecture, span, torchvision_network
+
+VGG16 = Architecture(
+    torchvision_network(models.vgg16),
+    {
+        "pool1": span("features", 0, 4),
+        "pool2": span("features", 5, 9),
+        "pool3": span("features", 10, 16),
+        "pool4": span("features", 17, 23),
+        "conv5_3": span("features", 24, 29),
+    },
+    removed=("classifier.",),
+)
+
+VGG16_BN = Architecture(
+    torchvision_network(models.vgg16_bn),
+    {
+        "pool1": span("features", 0, 6),
+        "pool2": span("features", 7, 13),
+        "pool3": span("features", 14, 23),
+        "pool4": span("features", 24, 33),
+        "conv5_3": span("features", 34, 42),
+    },
+    removed=("classifier.",),
+)

@@ -1,0 +1,130 @@
+"""From a heatmap to a mask and to boxes, by the integer rule of the field's evaluator; nothing is learnt.
+
+The rule (Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right", CVPR 2020): the map
+is scaled to [0, 1], cut down to 8 bits, and compared with a share of its own maximum. Boxes surround the
+contours of what lies strictly above. Locating and evaluating both come here, so a box and its mask never
+disagree.
+"""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from wsol.errors import WsolError
+
+
+def normalise(heatmap: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
+    """The heatmap resized to size = (H, W) by cubic interpolation, then scaled to [0, 1] by its own extremes.
+
+    Computed in float64. A map that holds NaN or infinity becomes zeros, and so does one that is constant once
+    resized. Cubic weights round: most constant maps come out of resizing with differences of 1e-16, and these
+    are scaled up like any others. The evaluator does so too.
+    """
+    resized = cv2.resize(heatmap.astype(np.float64), (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+    if not np.isfinite(resized).all() or resized.min() == resized.max():
+        return np.zeros(size)
+    resized -= resized.min()
+    return resized / resized.max()
+
+
+def thresholds(interval: float = 0.001) -> Float[np.ndarray, " t"]:
+    """The evaluator's thresholds (tau): 0, interval, 2 * interval ... below 1."""
+    return np.arange(0, 1, interval)
+
+
+def foreground(heatmap: Float[np.ndarray, "H W"], threshold: float) -> Bool[np.ndarray, "H W"]:
+    """Where a normalised heatmap lies above `threshold`, a share in [0, 1] of its maximum.
+
+    Strictly above, in whole steps of 1/255: threshold 0 leaves out the lowest step, 1 leaves nothing.
+    Raises WsolError when the threshold is outside [0, 1].
+    """
+    levels = _levels(heatmap)
+    return levels > int(_cutoffs(levels, np.array([threshold], np.float64))[0])
+
+
+def find_boxes(
+    heatmap: Float[np.ndarray, "H W"], threshold: float, keep: Literal["largest", "all", "union"] = "largest"
+) -> Float[np.ndarray, "n 4"]:
+    """Boxes x0 y0 x1 y1 around the foreground of a normalised heatmap, in the map's own pixels.
+
+    keep: "largest" gives the box of the contour with the largest area (MaxBoxAcc); "all" gives one box a
+    contour, and as in MaxBoxAccV2 the borders of holes are contours too; "union" gives one box around all.
+    x1 and y1 are one past the last pixel, but at most W - 1 and H - 1. No rows where the foreground is empty.
+    Raises WsolError when the threshold is outside [0, 1].
+    """
+    boxes, areas = _outlines(foreground(heatmap, threshold))
+    if len(boxes) == 0 or keep == "all":
+        return boxes
+    if keep == "largest":
+        return boxes[[areas.argmax()]]
+    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])[None]
+
+
+def box_iou(
+    boxes: Float[np.ndarray, "n 4"], true_boxes: Float[np.ndarray, "m 4"], offset: float = 1
+) -> Float[np.ndarray, "n m"]:
+    """Intersection over union in [0, 1] of every box with every true box; 0 where the union has no area.
+
+    offset: added to every width and height; 1 counts x1 and y1 as inside the box (the evaluator's way).
+    """
+    low = np.maximum(boxes[:, None, :2], true_boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], true_boxes[None, :, 2:])
+    shared = np.maximum(high - low + offset, 0).prod(-1)
+    areas, true_areas = ((some[:, 2:] - some[:, :2] + offset).prod(1) for some in (boxes, true_boxes))
+    united = areas[:, None] + true_areas[None, :] - shared
+    return np.divide(shared, united, out=np.zeros_like(shared), where=united > 0)
+
+
+def scale_boxes(
+    boxes: Float[np.ndarray, "n 4"], size_from: tuple[int, int], size_to: tuple[int, int], whole: bool = False
+) -> Float[np.ndarray, "n 4"]:
+    """Boxes moved from an image of size_from = (W, H) to one of size_to = (W, H).
+
+    whole: cut every coordinate down to a whole pixel, as the evaluator does with true boxes.
+    """
+    scaled = boxes * np.array(size_to * 2, np.float64) / np.array(size_from * 2, np.float64)
+    return np.trunc(scaled) if whole else scaled
+
+
+def sweep(
+    heatmap: Float[np.ndarray, "H W"],
+    true_boxes: Float[np.ndarray, "m 4"],
+    thresholds: Float[np.ndarray, " t"],
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """Best IoU with any true box at every threshold: the largest contour's box, and any contour's box.
+
+    heatmap: normalised; true_boxes: in the map's pixels. Where nothing is above the threshold the evaluator
+    scores the box 0 0 0 0. Raises WsolError when a threshold is outside [0, 1].
+    """
+    levels = _levels(heatmap)
+    # at most 255 different masks lie behind any number of thresholds: each is looked at once
+    cutoffs, which = np.unique(_cutoffs(levels, thresholds), return_inverse=True)
+    found = [_outlines(levels > cutoff) for cutoff in cutoffs.tolist()]
+    found = [outlines if len(outlines[0]) else (np.zeros((1, 4)), np.zeros(1)) for outlines in found]
+    ends = np.cumsum([len(boxes) for boxes, _ in found])
+    ious = np.split(box_iou(np.concatenate([boxes for boxes, _ in found]), true_boxes).max(1), ends[:-1])
+    single = np.array([some[areas.argmax()] for some, (_, areas) in zip(ious, found, strict=True)])
+    every = np.array([some.max() for some in ious])
+    return single[which], every[which]
+
+
+def _levels(heatmap: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
+    """A normalised map in 8 bits: truncated, not rounded."""
+    return (heatmap * 255).astype(np.uint8)
+
+
+def _cutoffs(levels: UInt8[np.ndarray, "H W"], thresholds: Float[np.ndarray, " t"]) -> Int[np.ndarray, " t"]:
+    """The level that foreground must exceed, for each threshold."""
+    if not ((thresholds >= 0) & (thresholds <= 1)).all():
+        raise WsolError("a threshold is a share of the heatmap's maximum; give one from 0 to 1")
+    return (thresholds * int(levels.max())).astype(int)
+
+
+def _outlines(mask: Bool[np.ndarray, "H W"]) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
+    """Box and enclosed area of each contour, in OpenCV's order: of equal areas the evaluator takes the first."""
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    corners = np.array([cv2.boundingRect(contour) for contour in contours], np.float64).reshape(-1, 4)
+    corners[:, 2:] = np.minimum(corners[:, :2] + corners[:, 2:], (mask.shape[1] - 1, mask.shape[0] - 1))
+    return corners, np.array([cv2.contourArea(contour) for contour in contours], np.float64)

@@ -1,0 +1,69 @@
+"""What a data set is: photos with labels for training, and a truth that only evaluation reads."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image
+
+from wsol.data.images import open_image
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Where the object really is; read by evaluation, never by training.
+
+    boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image; no rows where the set has none for this image.
+    mask: true where the object is, in pixels of the original image, or None.
+    ignore: true where the mask does not decide, or None.
+    """
+
+    boxes: Float[np.ndarray, "n 4"] = field(default_factory=lambda: np.zeros((0, 4)))
+    mask: Bool[np.ndarray, "H W"] | None = None
+    ignore: Bool[np.ndarray, "H W"] | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled photo: its id (a relative path, unique in the split), class index, and where it is stored."""
+
+    id: str
+    label: int
+    path: Path
+
+
+class Dataset(ABC):
+    """One split of a data set: `classes` names the labels, `samples` lists the photos.
+
+    Training uses `samples` and `image` alone; `truth` is opened only when somebody asks for it.
+    """
+
+    name: str
+    classes: list[str]
+    samples: list[Sample]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def image(self, index: int) -> Image.Image:
+        """The photo as upright RGB. Raises WsolError, naming the file, when it cannot be read."""
+        return open_image(self.samples[index].path)
+
+    @abstractmethod
+    def truth(self, index: int) -> Truth:
+        """Boxes and mask of one photo, in pixels of the original image."""
+
+    @property
+    @abstractmethod
+    def has_boxes(self) -> bool:
+        """Whether `truth` gives boxes for this split."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether `truth` gives masks for this split."""
+        return False

@@ -1,0 +1,62 @@
+"""The class head that all methods of the CAM family share."""
+
+from itertools import pairwise
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Head(nn.Module):
+    """Features to class maps and logits: `depth` 3x3 convolutions with ReLU, then a 1x1 convolution and GAP.
+
+    channels: c of the features. classes: k.
+    depth, width: hidden 3x3 convolutions and their channels (VGG's CAM head: 1, ACoL's: 2, ResNet's: 0).
+    form: "conv" averages the class maps (ACoL, section 3.1); "linear" classifies the averaged features (CAM).
+        Equal logits; the maps differ by the class's bias, which a min-max removes.
+    init: "kaiming" (fan-out, last layer N(0, 0.01)) or "xavier" (uniform), biases zero.
+    rectify: ReLU on the class maps before averaging (SqueezeNet's own head); needs form "conv".
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        depth: int = 0,
+        width: int = 1024,
+        form: Literal["conv", "linear"] = "conv",
+        init: Literal["kaiming", "xavier"] = "kaiming",
+        rectify: bool = False,
+    ) -> None:
+        super().__init__()
+        if rectify and form == "linear":
+            raise ValueError("a rectified head averages class maps: form must be 'conv'")
+        sides = [channels] + [width] * depth
+        layers = [
+            layer
+            for inward, outward in pairwise(sides)
+            for layer in (nn.Conv2d(inward, outward, 3, padding=1), nn.ReLU(inplace=True))
+        ]
+        self.hidden = nn.Sequential(*layers)
+        self.classifier = nn.Conv2d(sides[-1], classes, 1)
+        self.form, self.rectify = form, rectify
+        for conv in (*self.hidden[::2], self.classifier):
+            nn.init.zeros_(conv.bias)
+            if init == "xavier":
+                nn.init.xavier_uniform_(conv.weight)
+            elif conv is self.classifier:
+                nn.init.normal_(conv.weight, std=0.01)
+            else:
+                nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k h w"]]:
+        """Logits (b, k) and class maps (b, k, h, w) of any range."""
+        features = self.hidden(features)
+        if self.form == "linear":
+            logits = self.classifier(features.mean((2, 3), keepdim=True)).flatten(1)
+            return logits, functional.conv2d(features, self.classifier.weight)
+        class_maps = self.classifier(features)
+        if self.rectify:
+            class_maps = class_maps.relu()
+        return class_maps.mean((2, 3)), class_maps

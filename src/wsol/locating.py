@@ -1,0 +1,92 @@
+"""Locating: photos in, results out, one batch in memory at a time."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from wsol.boxes import Keep
+from wsol.data.images import find_images, open_image, to_rgb
+from wsol.data.transforms import evaluation_view
+from wsol.errors import WsolError
+from wsol.result import Finding, Result, cut_boxes
+from wsol.run import Run, load
+
+Photo = str | Path | Image.Image | np.ndarray
+
+
+def locate(
+    run: str | Path | Run,
+    images: Photo | Iterable[Photo],
+    threshold: float | None = None,
+    classes: int = 1,
+    keep: Keep = "largest",
+    batch_size: int = 16,
+    on_bad_image: Literal["raise", "skip"] = "raise",
+) -> Iterator[Result]:
+    """Says what is in each photo and where.
+
+    run: a run folder or an opened run. images: files, folders (searched through), glob patterns, arrays (H, W, 3)
+    uint8 RGB or PIL images, one or many. threshold: share of the heatmap's peak at which boxes are cut; None takes the
+    run's. classes: how many of the best classes to locate. keep: "largest" component, "all", or their "union".
+    batch_size: photos a pass. on_bad_image: whether a photo that cannot be read ends the run or is skipped.
+
+    Yields one Result a photo, in order. Raises WsolError when there is no photo.
+    """
+    run = run if isinstance(run, Run) else load(run)
+    threshold = run.threshold if threshold is None else threshold
+    if not 0 <= threshold < 1:
+        raise WsolError(f"threshold {threshold} is no share of the heatmap's peak; give a number from 0 to below 1")
+    if not 1 <= classes <= len(run.classes):
+        raise WsolError(f"classes {classes}: this run knows {len(run.classes)}; ask for 1 to {len(run.classes)}")
+    photos = list(_named(images))
+    return _results(run, photos, threshold, classes, keep, batch_size, on_bad_image)
+
+
+def _results(
+    run: Run, photos: list[tuple[str, Photo]], threshold: float, classes: int, keep: Keep, batch_size: int, on_bad: str
+) -> Iterator[Result]:
+    method = run.method.eval()
+    device = next(method.parameters()).device
+    view = evaluation_view(run.settings.image_size)
+    opened = _opened(photos, on_bad)
+    while batch := list(islice(opened, batch_size)):
+        with torch.no_grad():
+            prediction = method.predict(torch.stack([view(image) for _, image in batch]).to(device))
+            scores, best = prediction.logits.float().softmax(1).topk(classes)
+            heatmaps = method.heatmaps(prediction, best).float().cpu().numpy()
+        for (name, image), row_scores, row_best, row_maps in zip(
+            batch, scores.tolist(), best.tolist(), heatmaps, strict=True
+        ):
+            findings = []
+            for score, label, heatmap in zip(row_scores, row_best, row_maps, strict=True):
+                boxes, whole_image = cut_boxes(heatmap, image.size, threshold, keep)
+                findings.append(Finding(label, run.classes[label], score, boxes, heatmap, whole_image))
+            yield Result(name, image.size, threshold, tuple(findings), image)
+
+
+def _named(images: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
+    if isinstance(images, str | Path | Image.Image | np.ndarray):
+        images = [images]
+    unnamed = 0
+    for each in images:
+        if isinstance(each, str | Path):
+            yield from ((name, path) for path, name in find_images([each]))
+        else:
+            yield f"image_{unnamed:05d}", each
+            unnamed += 1
+
+
+def _opened(photos: list[tuple[str, Photo]], on_bad: str) -> Iterator[tuple[str, Image.Image]]:
+    for name, photo in photos:
+        try:
+            yield name, open_image(photo) if isinstance(photo, str | Path) else to_rgb(photo)
+        except WsolError as error:
+            if on_bad == "raise":
+                raise
+            warnings.warn(f"skipped: {error}", stacklevel=2)

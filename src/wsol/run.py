@@ -1,0 +1,175 @@
+"""A run folder: what a trained network is made of, written and read.
+
+run.json            method, hyper-parameters, settings, classes, data, versions
+best.safetensors    tensors of the epoch with the best validation accuracy, with best.json
+last.safetensors    tensors of the last epoch, with last.json
+threshold.json      where heatmaps are cut, once chosen on validation photos
+metrics.csv         every loss term and validation accuracy
+sheets/             heatmaps on validation photos, every few epochs
+resume.ckpt         state of the optimiser, for --resume
+"""
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from wsol.backbones import build_backbone
+from wsol.errors import WsolError
+from wsol.method import Method
+from wsol.settings import Settings, method_class, plain, resolve
+
+DEFAULT_THRESHOLD = 0.2
+
+
+@dataclass
+class Run:
+    """A network that was trained: its folder, its method with the weights in place, and how it came about.
+
+    `threshold` is the share of the heatmap's peak at which boxes are cut, `threshold_source` says who chose it:
+    "recipe", "validation" or "default".
+    """
+
+    folder: Path
+    method: Method
+    options: dict[str, Any]
+    settings: Settings
+    classes: list[str]
+    data: str
+    checkpoint: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def threshold(self) -> float:
+        return self._threshold()[0]
+
+    @property
+    def threshold_source(self) -> str:
+        return self._threshold()[1]
+
+    def _threshold(self) -> tuple[float, str]:
+        if self.settings.threshold is not None:
+            return self.settings.threshold, "recipe"
+        if (path := self.folder / "threshold.json").is_file():
+            return float(read_json(path)["threshold"]), "validation"
+        return DEFAULT_THRESHOLD, "default"
+
+    def choose_threshold(self, threshold: float, data: str, images: int) -> None:
+        """Stores the threshold that was best on validation photos."""
+        write_json(self.folder / "threshold.json", {"threshold": threshold, "data": data, "images": images})
+
+
+def describe(run: Run) -> None:
+    """Writes run.json."""
+    write_json(
+        run.folder / "run.json",
+        {
+            "method": type(run.method).__name__,
+            "options": plain(run.options),
+            "settings": plain(run.settings),
+            "classes": run.classes,
+            "data": run.data,
+            "versions": {name: version(name) for name in ("wsol", "torch", "torchvision", "timm", "lightning")}
+            | {"python": platform.python_version()},
+        },
+    )
+
+
+def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best") -> Run:
+    """Opens a run folder: `wsol.load("runs/eil").method` is the network, in eval mode.
+
+    Raises WsolError, naming the file, when the folder is no run or a file is damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "run.json").is_file():
+        raise WsolError(f"{folder}: no run is stored here (run.json is missing); give the --output of wsol train")
+    about = read_json(folder / "run.json")
+    try:
+        method = method_class(about["method"])
+        settings, options = resolve(method, None, about["settings"] | about["options"])
+        run = build(folder, method, settings, options, list(about["classes"]), about["data"], load=False)
+    except (KeyError, TypeError) as error:
+        raise WsolError(f"{folder / 'run.json'}: incomplete ({error}); train again") from error
+    restore(run.method, folder / f"{checkpoint}.safetensors")
+    run.checkpoint = {"checkpoint": checkpoint} | read_json(folder / f"{checkpoint}.json")
+    run.method.eval()
+    return run
+
+
+def build(
+    folder: Path,
+    method: type[Method],
+    settings: Settings,
+    options: dict[str, Any],
+    classes: list[str],
+    data: str,
+    load: bool = True,
+) -> Run:
+    """A run with a fresh network; load=False leaves the backbone's weights out, as the state comes from a file.
+
+    Raises WsolError for hyper-parameters that the method refuses.
+    """
+    weights = None if settings.weights == "none" else settings.weights
+    assert settings.backbone is not None, "training settles the backbone before it builds"
+    backbone = build_backbone(settings.backbone, weights, settings.end, settings.map_stride, load)
+    try:
+        return Run(folder, method(backbone, len(classes), **options), options, settings, classes, data)
+    except ValueError as error:
+        raise WsolError(f"{method.__name__}: {error}") from error
+
+
+def save(method: Method, path: Path, about: dict[str, Any]) -> None:
+    """Writes a network's tensors to `path` and what is known of them beside it, each file whole or not at all."""
+    tensors = {name: value.contiguous() for name, value in method.state_dict().items()}
+    _whole(path, lambda temporary: save_file(tensors, temporary))
+    write_json(path.with_suffix(".json"), about)
+
+
+def restore(method: Method, path: Path) -> None:
+    """Loads tensors that `save` wrote. Raises WsolError naming the file when they are damaged or do not fit."""
+    if not path.is_file():
+        raise WsolError(f"{path}: the run has no such checkpoint; train it, or choose another --checkpoint")
+    try:
+        given: dict[str, Tensor] = load_file(path)
+        method.load_state_dict(given)
+    except (SafetensorError, OSError) as error:
+        raise WsolError(f"{path}: damaged ({error}); use the other checkpoint or train again with --resume") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise WsolError(f"{path}: does not fit the network of run.json: {first[:200]}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises WsolError naming the file when it is missing or damaged."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WsolError(f"{path}: not readable as JSON ({error}); train or evaluate again") from error
+    if not isinstance(entries, dict):
+        raise WsolError(f"{path}: holds no JSON object; train or evaluate again")
+    return entries
+
+
+def write_json(path: Path, entries: dict[str, Any]) -> None:
+    """Writes a JSON object, whole or not at all. Raises WsolError naming the file when the disk refuses."""
+    text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+    _whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _whole(path: Path, write: Any) -> None:
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise WsolError(
+            f"{path}: could not be written ({error}); free some space or choose another --output"
+        ) from error

@@ -1,0 +1,237 @@
+"""Training: one loop for all methods, Lightning underneath. It reads photos and labels, never boxes or masks."""
+
+import logging
+import math
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.utils.data import DataLoader
+
+from wsol.backbones import backbone_for
+from wsol.data import Dataset, open_data, readable
+from wsol.data.transforms import EvaluationImages, TrainingImages
+from wsol.errors import WsolError
+from wsol.method import Method
+from wsol.progress import Progress
+from wsol.run import Run, build, describe, load, read_json
+from wsol.settings import Settings, method_class, plain, resolve
+from wsol.snapshots import Snapshots
+
+
+def train(
+    method: str,
+    data: str | Path | Dataset,
+    output: str | Path,
+    recipe: str | Path | None = None,
+    resume: bool = False,
+    **given: Any,
+) -> Run:
+    """Trains a method on photos with class labels and leaves a run folder.
+
+    method: its name, see `wsol methods`. data: a folder of class folders, a CSV, a known data set's folder, or
+    "creatures". output: the run folder. recipe: name or path of a recipe. resume: continue the run in `output`.
+    given: settings (wsol.settings.Settings) and the method's hyper-parameters, over the recipe's.
+
+    Returns the run with its best network. Raises WsolError for anything a user can mend.
+    """
+    kind, folder = method_class(method), Path(output)
+    if recipe is None and str(data) == "creatures":
+        recipe = "creatures"
+    settings, options = resolve(kind, recipe, given)
+    settings = _settle_backbone(settings)
+    if (folder / "run.json").exists() and not resume:
+        raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
+
+    L.seed_everything(settings.seed, workers=True, verbose=False)
+    training, validation = _photos(data, settings)
+    run = build(folder, kind, settings, options, training.classes, str(getattr(data, "name", data)))
+    if resume:
+        _check_resumable(run)
+    describe(run)
+    fit(run, training, validation, resume)
+    return load(folder)
+
+
+def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False, epochs: int | None = None) -> None:
+    """Runs the loop on two splits; writes checkpoints, logs and contact sheets into the run's folder."""
+    settings, folder = run.settings, run.folder
+    epochs = settings.epochs if epochs is None else epochs
+    loading: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "num_workers": settings.workers,
+        "persistent_workers": settings.workers > 0,
+    }
+    batches = DataLoader(TrainingImages(training, settings.image_size), shuffle=True, drop_last=True, **loading)
+    if len(batches) == 0:
+        raise WsolError(
+            f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}; "
+            "give a smaller --batch-size"
+        )
+    loop = Loop(run.method, settings, len(batches))
+    snapshots = Snapshots(run, validation)
+    if epochs == 0:
+        snapshots.save_untrained()
+        return
+    with _quiet():
+        trainer = L.Trainer(
+            max_epochs=epochs,
+            precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
+            gradient_clip_val=settings.clip or None,
+            callbacks=[Progress(), snapshots],
+            logger=[CSVLogger(folder, "", "", flush_logs_every_n_steps=20), TensorBoardLogger(folder, "", "")],
+            log_every_n_steps=10,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            accelerator="auto",
+            devices=1,
+        )
+        state = folder / "resume.ckpt"
+        trainer.fit(
+            loop,
+            batches,
+            DataLoader(EvaluationImages(validation, settings.image_size), **loading),
+            ckpt_path=state if resume and state.exists() else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+class Loop(L.LightningModule):
+    """The generic training loop of any method: the sum of its loss terms, by SGD.
+
+    Raises WsolError when the loss is no longer finite.
+    """
+
+    def __init__(self, method: Method, settings: Settings, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.settings, self.steps_per_epoch = settings, steps_per_epoch
+
+    def on_train_epoch_start(self) -> None:
+        # the shuffle and the crops of an epoch depend on its number alone: a resumed run sees the same photos
+        torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
+
+    def training_step(self, batch: list[Tensor]) -> Tensor:
+        images, labels = batch
+        terms = self.method.loss(images.contiguous(memory_format=torch.channels_last), labels)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        if not torch.isfinite(loss):
+            parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
+            raise WsolError(f"the loss is no longer finite ({parts}); lower --learning-rate or set --clip 5")
+        self.log_dict({f"loss/{name}": term.detach() for name, term in terms.items()})
+        self.log("loss/total", loss.detach())
+        return loss
+
+    def validation_step(self, batch: list[Tensor]) -> None:
+        images, labels = batch[0], batch[1]
+        right = self.method.predict(images.contiguous(memory_format=torch.channels_last)).logits.argmax(1) == labels
+        self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(labels))
+
+    def configure_optimizers(self) -> Any:
+        settings = self.settings
+        groups = parameter_groups(self.method.named_parameters(), settings)
+        optimiser = torch.optim.SGD(
+            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
+        )
+        steps = settings.epochs * self.steps_per_epoch
+        return [optimiser], [{"scheduler": schedule(optimiser, settings, steps), "interval": "step"}]
+
+
+def parameter_groups(named: Iterable[tuple[str, Tensor]], settings: Settings) -> list[dict[str, Any]]:
+    """The papers' groups: new layers take head_rate, biases bias_rate, both multiplied (methods' x1/x2/x10/x20)."""
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith(settings.head_prefix), name.endswith(".bias")), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": settings.learning_rate * (settings.head_rate if new else 1) * (settings.bias_rate if bias else 1),
+            "weight_decay": 0.0 if bias and settings.bias_rate != 1 else settings.weight_decay,
+        }
+        for (new, bias), parameters in groups.items()
+    ]
+
+
+def schedule(optimiser: torch.optim.Optimizer, settings: Settings, steps: int) -> LRScheduler:
+    """The learning rate's course over `steps`: constant, step, cosine or one-cycle, after a linear warm-up."""
+    if settings.schedule == "onecycle":
+        return OneCycleLR(optimiser, [group["lr"] for group in optimiser.param_groups], total_steps=max(steps, 2))
+    per_epoch = steps / max(settings.epochs, 1)
+    warm = settings.warmup * per_epoch
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        if settings.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+        if settings.schedule == "step":
+            return settings.decay ** sum(step >= epoch * per_epoch for epoch in settings.milestones)
+        return 1.0
+
+    return LambdaLR(optimiser, factor)
+
+
+def use_bf16(precision: str) -> bool:
+    """Whether to train under bf16 autocast: "auto" asks for matrix units (AMX on a CPU, Ampere or later on a GPU)."""
+    if precision != "auto":
+        return precision == "bf16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_amx_tile_supported())  # type: ignore[attr-defined]
+
+
+def _settle_backbone(settings: Settings) -> Settings:
+    entries = plain(settings) | {"milestones": settings.milestones}
+    if settings.weights not in ("pretrained", "none"):
+        entries["weights"] = str(Path(settings.weights).absolute())
+    if settings.backbone is None:
+        named = settings.weights in ("pretrained", "none")
+        entries["backbone"] = "resnet50" if named else backbone_for(Path(settings.weights))
+    return Settings(**entries)
+
+
+def _photos(data: str | Path | Dataset, settings: Settings) -> tuple[Dataset, Dataset]:
+    if isinstance(data, Dataset):
+        splits = data, data
+    else:
+        splits = tuple(
+            open_data(data, split, size=settings.image_size * 8 // 7, val_per_class=settings.val_per_class)
+            for split in ("train", "val")
+        )
+    training, validation = (readable(split, settings.on_bad_image) for split in splits)
+    if len(training.classes) < 2:
+        raise WsolError(f"{data}: only one class ({training.classes[0]}); training needs at least two class folders")
+    return training, validation
+
+
+def _check_resumable(run: Run) -> None:
+    about = run.folder / "run.json"
+    if not about.exists():
+        raise WsolError(f"{run.folder}: no run to resume; leave --resume out to start one")
+    before = read_json(about)
+    now = {"method": type(run.method).__name__, "options": plain(run.options), "settings": plain(run.settings)}
+    for key, value in now.items():
+        if before.get(key) != value:
+            raise WsolError(f"{about}: was begun with other {key}; resume with the same ones: {before.get(key)}")
+
+
+class _quiet(warnings.catch_warnings):
+    """Lightning's hints are for people who write loops."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,49 @@
+"""Map operators again, one number at a time."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def channel_mean(features: Tensor) -> Tensor:
+    b, c, h, w = features.shape
+    out = torch.zeros(b, h, w)
+    for i in range(b):
+        for y in range(h):
+            for x in range(w):
+                out[i, y, x] = sum(float(features[i, k, y, x]) for k in range(c)) / c
+    return out
+
+
+def min_max(heatmap: Tensor) -> Tensor:
+    values = [float(v) for v in heatmap.flatten()]
+    low, high = min(values), max(values)
+    return torch.tensor([(v - low) / (high - low + 1e-8) for v in values]).view(heatmap.shape)
+
+
+def strongest(heatmap: Tensor, threshold: float) -> list[tuple[int, int]]:
+    highest = max(float(v) for v in heatmap.flatten())
+    if highest <= 0:
+        return []
+    limit = np.float32(threshold) * np.float32(highest)
+    return [
+        (y, x)
+        for y in range(heatmap.shape[0])
+        for x in range(heatmap.shape[1])
+        if np.float32(heatmap[y, x]) >= limit
+    ]
+
+
+def erase(features: Tensor, where: list[tuple[int, int]]) -> Tensor:
+    out = features.clone()
+    for y, x in where:
+        out[:, y, x] = 0
+    return out
+
+
+def cross_entropy(logits: Tensor, label: int) -> float:
+    """-log softmax(logits)[label] of one image."""
+    values = [float(v) for v in logits]
+    return -math.log(math.exp(values[label]) / sum(math.exp(v) for v in values))
