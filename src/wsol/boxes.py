@@ -34,12 +34,19 @@ def thresholds(interval: float = 0.001) -> Float[np.ndarray, " t"]:
     return np.arange(0, 1, interval)
 
 
+def check_threshold(threshold: float) -> None:
+    """Raises WsolError when the threshold is outside [0, 1]."""
+    if not 0 <= threshold <= 1:
+        raise WsolError(f"threshold {threshold} is not a share of the heatmap's maximum; give one from 0 to 1")
+
+
 def foreground(heatmap: Float[np.ndarray, "H W"], threshold: float) -> Bool[np.ndarray, "H W"]:
     """Where a normalised heatmap lies above `threshold`, a share in [0, 1] of its maximum.
 
     Strictly above, in whole steps of 1/255: threshold 0 leaves out the lowest step, 1 leaves nothing.
     Raises WsolError when the threshold is outside [0, 1].
     """
+    check_threshold(threshold)
     levels = _levels(heatmap)
     return levels > int(_cutoffs(levels, np.array([threshold], np.float64))[0])
 
@@ -63,7 +70,7 @@ def find_boxes(
 
 
 def box_iou(
-    boxes: Float[np.ndarray, "n 4"], true_boxes: Float[np.ndarray, "m 4"], offset: float = 1
+    boxes: Float[np.ndarray, "n 4"], true_boxes: Float[np.ndarray, "m 4"], offset: int = 1
 ) -> Float[np.ndarray, "n m"]:
     """Intersection over union in [0, 1] of every box with every true box; 0 where the union has no area.
 
@@ -96,7 +103,7 @@ def sweep(
     """Best IoU with any true box at every threshold: the largest contour's box, and any contour's box.
 
     heatmap: normalised; true_boxes: in the map's pixels. Where nothing is above the threshold the evaluator
-    scores the box 0 0 0 0. Raises WsolError when a threshold is outside [0, 1].
+    scores the box 0 0 0 0.
     """
     levels = _levels(heatmap)
     # at most 255 different masks lie behind any number of thresholds: each is looked at once
@@ -117,8 +124,6 @@ def _levels(heatmap: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
 
 def _cutoffs(levels: UInt8[np.ndarray, "H W"], thresholds: Float[np.ndarray, " t"]) -> Int[np.ndarray, " t"]:
     """The level that foreground must exceed, for each threshold."""
-    if not ((thresholds >= 0) & (thresholds <= 1)).all():
-        raise WsolError("a threshold is a share of the heatmap's maximum; give one from 0 to 1")
     return (thresholds * int(levels.max())).astype(int)
 
 

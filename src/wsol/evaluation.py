@@ -255,7 +255,8 @@ def _pictures(run: Run, photos: Dataset, tally: Tally, output: Path) -> None:
     """Curves, and the photos with the best and worst boxes, beside the JSON file."""
     if "" in tally.boxes:
         curves = tally.boxes[""].curves()
-        draw.curves({type(run.method).__name__: curves}, tally.threshold).save(output.with_suffix(".curves.png"))
+        name = type(run.method).__name__
+        draw.curves({name: curves}, {name: tally.threshold}).save(output.with_suffix(".curves.png"))
     view, device = evaluation_view(run.settings.image_size), next(run.method.parameters()).device
     for name, heap in (("best", tally.best), ("worst", tally.worst)):
         cells = []

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from wsol.boxes import Keep
 from wsol.data.images import find_images, open_image, to_rgb
 from wsol.data.transforms import evaluation_view
 from wsol.errors import WsolError
-from wsol.result import Finding, Result, cut_boxes
+from wsol.result import Finding, Keep, Result, cut_boxes
 from wsol.run import Run, load
 
 Photo = str | Path | Image.Image | np.ndarray
@@ -67,7 +66,7 @@ def _results(
             for score, label, heatmap in zip(row_scores, row_best, row_maps, strict=True):
                 boxes, whole_image = cut_boxes(heatmap, image.size, threshold, keep)
                 findings.append(Finding(label, run.classes[label], score, boxes, heatmap, whole_image))
-            yield Result(name, image.size, threshold, tuple(findings), image)
+            yield Result(name, image.size, threshold, tuple(findings), keep, image)
 
 
 def _named(images: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:

@@ -65,7 +65,9 @@ def library_network(name: str) -> nn.Module:
     return getattr(models, name)() if hasattr(models, name) else timm.create_model(name)
 
 
-@pytest.mark.parametrize("name", ["vgg16_bn", "resnet18", "mobilenetv1", "mobilenetv2", "squeezenet1_1", "convnext_atto"])
+@pytest.mark.parametrize(
+    "name", ["vgg16_bn", "resnet18", "mobilenetv1", "mobilenetv2", "squeezenet1_1", "convnext_atto"]
+)
 def test_names_and_features_are_the_librarys(name: str, tmp_path) -> None:
     torch.manual_seed(3)
     network = library_network(name).eval()
@@ -122,9 +124,12 @@ def test_images_are_normalised_once() -> None:
     backbone = build_backbone("resnet18").eval()
     grey = backbone.mean.expand(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(backbone(grey, until="stem"), backbone.get_submodule("maxpool")(
-            backbone.get_submodule("relu")(backbone.get_submodule("bn1")(torch.zeros(1, 64, 32, 32)))
-        ))
+        assert torch.equal(
+            backbone(grey, until="stem"),
+            backbone.get_submodule("maxpool")(
+                backbone.get_submodule("relu")(backbone.get_submodule("bn1")(torch.zeros(1, 64, 32, 32)))
+            ),
+        )
 
 
 @pytest.mark.parametrize(

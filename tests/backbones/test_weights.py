@@ -21,13 +21,17 @@ def state():
 
 
 def test_half_precision_headless_and_other_class_counts_load(state, tmp_path) -> None:
-    headless = {key: value.half() if value.is_floating_point() else value for key, value in state.items() if key[:2] != "fc"}
+    headless = {
+        key: value.half() if value.is_floating_point() else value for key, value in state.items() if key[:2] != "fc"
+    }
     save_file(headless, tmp_path / "headless.safetensors")
     tuned = state | {"fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
     torch.save({"state_dict": tuned}, tmp_path / "tuned.pth")
     for path, tolerance in ((tmp_path / "headless.safetensors", 1e-3), (tmp_path / "tuned.pth", 0)):
         loaded = build_backbone("resnet18", path).state_dict()
-        torch.testing.assert_close(loaded["layer4.0.conv1.weight"], state["layer4.0.conv1.weight"], rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(
+            loaded["layer4.0.conv1.weight"], state["layer4.0.conv1.weight"], rtol=tolerance, atol=tolerance
+        )
         assert loaded["conv1.weight"].dtype == torch.float32
 
 
@@ -36,7 +40,10 @@ def test_half_precision_headless_and_other_class_counts_load(state, tmp_path) ->
     [
         (lambda s: {k: v for k, v in s.items() if k != "layer1.0.conv1.weight"}, "lacks layer1.0.conv1.weight"),
         (lambda s: s | {"stray.weight": torch.zeros(1)}, "does not know stray.weight"),
-        (lambda s: s | {"conv1.weight": torch.zeros(64, 1, 7, 7)}, r"conv1.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7\)"),
+        (
+            lambda s: s | {"conv1.weight": torch.zeros(64, 1, 7, 7)},
+            r"conv1.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7\)",
+        ),
     ],
 )
 def test_the_first_keys_that_differ_are_named(state, change, said, tmp_path) -> None:
@@ -84,10 +91,14 @@ def test_published_weights_reach_their_accuracy(name, top1, top5, shared) -> Non
     photos, view = open_data(shared / "ilsvrc_val_500", "test"), evaluation_view(224)
     labels = torch.tensor([sample.label for sample in photos.samples])
     with torch.no_grad():
-        best = torch.cat([
-            method.predict(torch.stack([view(photos.image(i)) for i in range(start, start + 50)])).logits.topk(5).indices
-            for start in range(0, 500, 50)
-        ])
+        best = torch.cat(
+            [
+                method.predict(torch.stack([view(photos.image(i)) for i in range(start, start + 50)]))
+                .logits.topk(5)
+                .indices
+                for start in range(0, 500, 50)
+            ]
+        )
     right = best == labels[:, None]
     assert 100 * right[:, 0].float().mean() == pytest.approx(top1, abs=0.05)
     assert 100 * right.any(1).float().mean() == pytest.approx(top5, abs=0.05)

@@ -29,10 +29,7 @@ def strongest(heatmap: Tensor, threshold: float) -> list[tuple[int, int]]:
         return []
     limit = np.float32(threshold) * np.float32(highest)
     return [
-        (y, x)
-        for y in range(heatmap.shape[0])
-        for x in range(heatmap.shape[1])
-        if np.float32(heatmap[y, x]) >= limit
+        (y, x) for y in range(heatmap.shape[0]) for x in range(heatmap.shape[1]) if np.float32(heatmap[y, x]) >= limit
     ]
 
 

@@ -40,9 +40,7 @@ def eil(method, images: Tensor, labels: list[int], boundaries: list[str], varian
                 for site in boundaries[: i + 1]:
                     feature = method.backbone(feature, after=before, until=site)
                     feature, before = _erased(feature, method.erase_threshold), site
-            sums[1 + i] += cross_entropy(
-                classify(method.head, method.backbone(feature, after=boundary)[0]), label
-            )
+            sums[1 + i] += cross_entropy(classify(method.head, method.backbone(feature, after=boundary)[0]), label)
     return [each / len(labels) for each in sums]
 
 

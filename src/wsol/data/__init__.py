@@ -1,1 +1,90 @@
+"""Data sets: one file a layout, and `open_data` which knows them all."""
 
+import difflib
+import warnings
+from pathlib import Path
+from typing import Literal
+
+from wsol.data.creatures import Creatures
+from wsol.data.cub import CUB
+from wsol.data.dataset import Chosen, Dataset, Sample, Split, Truth
+from wsol.data.flowers17 import Flowers17
+from wsol.data.folder import Folder
+from wsol.data.metadata import Metadata, write_metadata
+from wsol.data.table import Csv
+from wsol.errors import WsolError
+from wsol.progress import bar
+
+LAYOUTS = (
+    "a folder of class folders, a CSV of path,label[,x0,y0,x1,y1][,split], CUB-200-2011's folder, "
+    "the evaluator's metadata folder, flowers17's folder, or the word creatures"
+)
+
+
+def open_data(data: str | Path | Dataset, split: Split, *, size: int = 128, val_per_class: int = 5) -> Dataset:
+    """One split of a data set, its layout recognised.
+
+    data: a path, "creatures", or a data set that is handed back as it is. size: side of generated creatures, pixels.
+    val_per_class: photos a class that CUB holds back for validation.
+
+    Raises WsolError when nothing is there or the layout is not known.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if str(data) == "creatures":
+        return Creatures(split, size=size)
+    path = Path(data)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return Csv(path, split)
+    if not path.is_dir():
+        hint = " did you mean creatures?" if difflib.get_close_matches(str(data), ["creatures"]) else ""
+        raise WsolError(f"{data}: there is no such data;{hint} give {LAYOUTS}")
+    if (path / "train_test_split.txt").is_file():
+        return CUB(path, split, val_per_class)
+    if (path / "labels.csv").is_file() and (path / "masks").is_dir():
+        return Flowers17(path, split)
+    if any(path.glob("metadata/*/image_ids.txt")) or any(path.glob("*/image_ids.txt")):
+        return Metadata(path, split)
+    return Folder(path, split)
+
+
+def readable(photos: Dataset, on_bad_image: Literal["raise", "skip"]) -> Dataset:
+    """The data set without the photos that cannot be read.
+
+    Every file is decoded once, so that a truncated one does not end a training hours later; generated sets pass.
+    on_bad_image: "raise" for a WsolError that counts and names them, "skip" for a warning and a data set without.
+    """
+    if isinstance(photos, Creatures):
+        return photos
+    bad: dict[int, str] = {}
+    with bar("checking photos") as shown:
+        for index in shown.track(range(len(photos))):
+            try:
+                photos.image(index)
+            except WsolError as error:
+                bad[index] = str(error)
+    if not bad:
+        return photos
+    named = "; ".join(list(bad.values())[:5]) + ("; ..." if len(bad) > 5 else "")
+    if on_bad_image == "raise":
+        raise WsolError(
+            f"{len(bad)} of {len(photos)} photos cannot be used: {named}. Or skip them: --on-bad-image skip"
+        )
+    warnings.warn(f"{len(bad)} of {len(photos)} photos are skipped: {named}", stacklevel=2)
+    return Chosen(photos, [index for index in range(len(photos)) if index not in bad])
+
+
+__all__ = [
+    "CUB",
+    "Chosen",
+    "Creatures",
+    "Csv",
+    "Dataset",
+    "Flowers17",
+    "Folder",
+    "Metadata",
+    "Sample",
+    "Split",
+    "Truth",
+]
+__all__ += ["open_data", "readable", "write_metadata"]

@@ -67,3 +67,47 @@ class Dataset(ABC):
     def has_masks(self) -> bool:
         """Whether `truth` gives masks for this split."""
         return False
+
+
+class Chosen(Dataset):
+    """Some photos of another data set, by index."""
+
+    def __init__(self, photos: Dataset, indices: list[int]) -> None:
+        self.photos, self.indices = photos, indices
+        self.name, self.classes = photos.name, photos.classes
+        self.samples = [photos.samples[index] for index in indices]
+
+    @property
+    def has_boxes(self) -> bool:
+        return self.photos.has_boxes
+
+    @property
+    def has_masks(self) -> bool:
+        return self.photos.has_masks
+
+    def image(self, index: int) -> Image.Image:
+        return self.photos.image(self.indices[index])
+
+    def truth(self, index: int) -> Truth:
+        return self.photos.truth(self.indices[index])
+
+
+def every_tenth(items: list, split: Split) -> list:
+    """The rule where nobody made splits: every tenth item is `val` and also `test`, the others are `train`.
+
+    With fewer than ten items the last one is held back; a single one is on both sides.
+    """
+    if len(items) < 2:
+        return items
+    held = set(range(9, len(items), 10)) or {len(items) - 1}
+    return [item for index, item in enumerate(items) if (index in held) == (split != "train")]
+
+
+def check_boxes(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int], where: str) -> Float[np.ndarray, "n 4"]:
+    """The boxes, if each lies inside an image of (W, H) and is not inverted. Raises WsolError naming `where`."""
+    x0, y0, x1, y1 = boxes.T
+    wrong = ~((x0 >= 0) & (y0 >= 0) & (x1 <= size[0]) & (y1 <= size[1]) & (x0 < x1) & (y0 < y1))
+    if wrong.any():
+        box = " ".join(f"{value:g}" for value in boxes[wrong][0])
+        raise WsolError(f"{where}: box {box} (x0 y0 x1 y1) does not lie in its image of {size[0]} x {size[1]}; mend it")
+    return boxes

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
-from wsol.boxes import box_iou, normalise, scale_boxes, sweep, thresholds
+from wsol.boxes import box_iou, check_threshold, normalise, scale_boxes, sweep, thresholds
 from wsol.errors import WsolError
 from wsol.metrics.protocols import IOUS, SIZE
 
@@ -42,6 +42,7 @@ class BoxAccuracy(Metric):
 
     interval: step between the thresholds tried.
     threshold: the fixed one in [0, 1], for GTKnownLoc, Top1Loc and Top5Loc; it need not be among those tried.
+    Raises WsolError when it is outside [0, 1].
     """
 
     full_state_update = False
@@ -53,6 +54,7 @@ class BoxAccuracy(Metric):
     images: Tensor
 
     def __init__(self, interval: float = 0.001, threshold: float = 0.2):
+        check_threshold(threshold)
         super().__init__()
         self.thresholds, self.threshold = thresholds(interval), threshold
         steps = len(self.thresholds)
@@ -76,8 +78,7 @@ class BoxAccuracy(Metric):
         """Score a heatmap of the true class, any range.
 
         true_boxes: x0 y0 x1 y1 in pixels of the original image; image_size: its (W, H).
-        Raises WsolError without true boxes (such an image cannot be scored, leave it out), or when the fixed
-        threshold is outside [0, 1].
+        Raises WsolError without true boxes: such an image cannot be scored, leave it out.
         """
         tried = np.append(self.thresholds, self.threshold)
         truth = _draw(true_boxes, image_size)

@@ -1,0 +1,69 @@
+"""CUB-200-2011 in its native layout (Wah et al., 2011), whole or any part of its classes."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from wsol.data.dataset import Dataset, Sample, Split, Truth
+from wsol.errors import WsolError
+
+
+class CUB(Dataset):
+    """images.txt, image_class_labels.txt, train_test_split.txt, classes.txt, bounding_boxes.txt and images/.
+
+    CUB has no validation split: `val` is the last `val_per_class` training photos of each class, in the order of
+    images.txt, and `train` is the rest; 0 keeps them all for training. The file of boxes (x, y, width, height in
+    pixels) is opened only when a truth is asked for.
+    """
+
+    def __init__(self, root: str | Path, split: Split, val_per_class: int = 5) -> None:
+        self.root, self.name = Path(root), Path(root).name
+        paths, labels, official = (
+            self._table(name) for name in ("images.txt", "image_class_labels.txt", "train_test_split.txt")
+        )
+        names = self._table("classes.txt")
+        order = {number: index for index, number in enumerate(names)}
+        self.classes = [name.split(".", 1)[-1].replace("_", " ") for name in names.values()]
+        for number in paths:
+            if labels.get(number) not in order:
+                raise WsolError(f"{self.root / 'image_class_labels.txt'}: photo {number} has no class of classes.txt")
+        kept: dict[str, list[str]] = {}
+        for number in paths:
+            if official.get(number) == "1":
+                kept.setdefault(labels[number], []).append(number)
+        held = {number for numbers in kept.values() for number in numbers[len(numbers) - val_per_class :]}
+        chosen = {
+            "test": lambda number: official.get(number) == "0",
+            "val": lambda number: number in held,
+            "train": lambda number: official.get(number) == "1" and number not in held,
+        }[split]
+        self.numbers = [number for number in paths if chosen(number)]
+        self.samples = [
+            Sample(paths[number], order[labels[number]], self.root / "images" / paths[number])
+            for number in self.numbers
+        ]
+
+    @property
+    def has_boxes(self) -> bool:
+        return (self.root / "bounding_boxes.txt").is_file()
+
+    def truth(self, index: int) -> Truth:
+        number = self.numbers[index]
+        try:
+            x, y, width, height = (float(value) for value in self._boxes[number].split())
+        except (KeyError, ValueError) as error:
+            raise WsolError(f"{self.root / 'bounding_boxes.txt'}: no box of four numbers for photo {number}") from error
+        return Truth(np.array([[x, y, x + width, y + height]]))
+
+    @cached_property
+    def _boxes(self) -> dict[str, str]:
+        return self._table("bounding_boxes.txt")
+
+    def _table(self, name: str) -> dict[str, str]:
+        """A file of `number rest` lines."""
+        try:
+            lines = (self.root / name).read_text(encoding="utf-8").splitlines()
+            return dict(line.split(maxsplit=1) for line in lines if line.strip())
+        except (OSError, ValueError) as error:
+            raise WsolError(f"{self.root / name}: not readable as CUB's `number value` lines ({error})") from error

@@ -1,0 +1,48 @@
+"""Flowers-17 with masks (Nilsback and Zisserman, 2006): labels.csv, images/, masks/."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsol.data.dataset import Dataset, Sample, Split, Truth
+from wsol.errors import WsolError
+
+FLOWER, UNDEFINED = 1, 0
+
+
+class Flowers17(Dataset):
+    """17 flowers, 80 photos each; masks for 846 of them.
+
+    Masks are palette images: 1 is the flower, 0 is undefined (ignored), all else background. Splits, by a photo's
+    place in its class: every fourth is `test`, of the others every fifth is `val`, the rest is `train`.
+    """
+
+    name = "flowers17"
+    has_boxes = False
+    has_masks = True
+
+    def __init__(self, root: str | Path, split: Split) -> None:
+        self.root = Path(root)
+        try:
+            with open(self.root / "labels.csv", encoding="utf-8", newline="") as file:
+                rows = [(row["image"], int(row["class"])) for row in csv.DictReader(file)]
+        except (OSError, KeyError, ValueError) as error:
+            raise WsolError(
+                f"{self.root / 'labels.csv'}: not readable as image,class,has_mask lines ({error})"
+            ) from error
+        self.classes = [f"flower {number}" for number in range(max((label for _, label in rows), default=-1) + 1)]
+        self.samples = []
+        seen = [0] * len(self.classes)
+        for name, label in rows:
+            place, seen[label] = seen[label], seen[label] + 1
+            if split == ("test" if place % 4 == 3 else "val" if place % 5 == 0 else "train"):
+                self.samples.append(Sample(name, label, self.root / name))
+
+    def truth(self, index: int) -> Truth:
+        path = self.root / "masks" / f"{Path(self.samples[index].id).stem}.png"
+        if not path.is_file():
+            return Truth()
+        values = np.array(Image.open(path))
+        return Truth(mask=values == FLOWER, ignore=values == UNDEFINED)

@@ -1,0 +1,44 @@
+"""A plain folder of class folders: all that `wsol train` needs."""
+
+import warnings
+from pathlib import Path
+
+from wsol.data.dataset import Dataset, Sample, Split, Truth, every_tenth
+from wsol.data.images import SUFFIXES
+from wsol.errors import WsolError
+
+
+class Folder(Dataset):
+    """ROOT/CLASS/photo.jpg, or ROOT/{train,val,test}/CLASS/photo.jpg.
+
+    Without split folders every tenth photo of a class, by name, is `val` and the others are `train`; `test` is
+    then the same as `val`. A missing val folder takes every tenth training photo, a missing test folder is val.
+    Photos may lie in folders below their class. There are no boxes.
+    """
+
+    has_boxes = False
+
+    def __init__(self, root: str | Path, split: Split) -> None:
+        root = Path(root)
+        self.name = root.name
+        folder = next((root / each for each in _stored_under(split) if (root / each).is_dir()), root)
+        self.classes = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        if not self.classes:
+            raise WsolError(f"{folder}: no class folders here; put the photos of each class into a folder of its name")
+        if stray := sum(each.suffix.lower() in SUFFIXES for each in folder.iterdir()):
+            warnings.warn(f"{folder}: {stray} photos lie outside any class folder and are left out", stacklevel=2)
+        self.samples = []
+        for label, name in enumerate(self.classes):
+            photos = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+            if not photos:
+                raise WsolError(f"{folder / name}: no photos in this class folder; fill it or remove it")
+            if folder.name != split:
+                photos = every_tenth(photos, split)
+            self.samples += [Sample(path.relative_to(root).as_posix(), label, path) for path in photos]
+
+    def truth(self, index: int) -> Truth:
+        return Truth()
+
+
+def _stored_under(split: Split) -> tuple[str, ...]:
+    return {"train": ("train",), "val": ("val", "train"), "test": ("test", "val", "train")}[split]

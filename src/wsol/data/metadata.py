@@ -1,0 +1,153 @@
+"""The evaluator's metadata layout (Choe et al., CVPR 2020), read and written.
+
+    SPLIT/image_ids.txt      id
+    SPLIT/class_labels.txt   id,label from 0
+    SPLIT/image_sizes.txt    id,width,height
+    SPLIT/localization.txt   id,x0,y0,x1,y1 (an id may repeat) or id,mask path,ignore path
+
+An id may hold commas: lines are read from their right end. CRLF is tolerated.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from wsol.data.dataset import Dataset, Sample, Split, Truth, check_boxes
+from wsol.errors import WsolError
+
+
+class Metadata(Dataset):
+    """Photos listed in the evaluator's files: ROOT/metadata/SPLIT/ or ROOT/SPLIT/, images under ROOT/images or ROOT.
+
+    classes: number of classes, where the labels of the split do not reach the last one. Truth is read only when it
+    is asked for. Raises WsolError naming the file and id for lines that are wrong or contradict each other.
+    """
+
+    def __init__(
+        self, root: str | Path, split: Split, classes: int | None = None, masks: str | Path | None = None
+    ) -> None:
+        root = Path(root)
+        self.name = root.name
+        self.folder = next((each for each in (root / "metadata" / split, root / split) if each.is_dir()), root / split)
+        self.masks = Path(masks) if masks is not None else root
+        images = root / "images" if (root / "images").is_dir() else root
+        ids = [line for line in self._lines("image_ids.txt") if line]
+        labels = {id: self._whole(label, id, "class_labels.txt") for id, label in self._fields("class_labels.txt", 1)}
+        if missing := [id for id in ids if id not in labels]:
+            raise WsolError(f"{self.folder / 'class_labels.txt'}: no label for {', '.join(missing[:3])}")
+        count = max(labels.values(), default=-1) + 1
+        if classes is not None and count > classes:
+            raise WsolError(
+                f"{self.folder / 'class_labels.txt'}: label {count - 1} is out of range for {classes} classes"
+            )
+        self.classes = [str(number) for number in range(count if classes is None else classes)]
+        self.samples = [Sample(id, labels[id], images / id) for id in ids]
+
+    @property
+    def has_boxes(self) -> bool:
+        return bool(self._boxes)
+
+    @property
+    def has_masks(self) -> bool:
+        return bool(self._mask_paths)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(W, H) of a photo, as listed, else as its file says."""
+        id = self.samples[index].id
+        return self._sizes[id] if id in self._sizes else self.image(index).size
+
+    def truth(self, index: int) -> Truth:
+        id = self.samples[index].id
+        if paths := self._mask_paths.get(id):
+            masks = [self._mask(mask) for mask, _ in paths]
+            ignores = [self._mask(ignore) for _, ignore in paths if ignore]
+            return Truth(mask=np.any(masks, axis=0), ignore=np.any(ignores, axis=0) if ignores else None)
+        if id not in self._boxes:
+            return Truth()
+        # the published lists put x1 = x + width, and a few boxes a pixel outside: they count as they are
+        return Truth(np.array(self._boxes[id], np.float64))
+
+    def check(self, index: int) -> None:
+        """Raises WsolError where a box does not lie in its photo."""
+        truth = self.truth(index)
+        if len(truth.boxes):
+            check_boxes(truth.boxes, self.size(index), f"{self.folder / 'localization.txt'}: {self.samples[index].id}")
+
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, int]]:
+        name = "image_sizes.txt"
+        if not (self.folder / name).is_file():
+            return {}
+        return {id: (self._whole(w, id, name), self._whole(h, id, name)) for id, w, h in self._fields(name, 2)}
+
+    @cached_property
+    def _localization(self) -> list[str]:
+        return self._lines("localization.txt") if (self.folder / "localization.txt").is_file() else []
+
+    @cached_property
+    def _boxes(self) -> dict[str, list[list[float]]]:
+        boxes: dict[str, list[list[float]]] = {}
+        for line in self._localization:
+            id, *corners = line.rsplit(",", 4)
+            try:
+                boxes.setdefault(id, []).append([float(value) for value in corners if len(corners) == 4])
+            except ValueError:
+                return {}
+        return boxes if all(len(box) == 4 for some in boxes.values() for box in some) else {}
+
+    @cached_property
+    def _mask_paths(self) -> dict[str, list[tuple[str, str]]]:
+        paths: dict[str, list[tuple[str, str]]] = {}
+        if not self._boxes:
+            for line in self._localization:
+                if line.count(",") < 2:
+                    raise WsolError(f"{self.folder / 'localization.txt'}: {line!r} is neither a box nor a mask line")
+                id, mask, ignore = line.rsplit(",", 2)
+                paths.setdefault(id, []).append((mask, ignore))
+        return paths
+
+    def _mask(self, name: str) -> np.ndarray:
+        values = cv2.imread(str(self.masks / name), cv2.IMREAD_GRAYSCALE)
+        if values is None:
+            raise WsolError(f"{self.masks / name}: this mask cannot be read; give the folder that holds the masks")
+        return values > 0
+
+    def _fields(self, name: str, count: int) -> list[list[str]]:
+        rows = [line.rsplit(",", count) for line in self._lines(name)]
+        if wrong := [row for row in rows if len(row) != count + 1]:
+            raise WsolError(f"{self.folder / name}: {','.join(wrong[0])!r} does not hold an id and {count} values")
+        return rows
+
+    def _whole(self, text: str, id: str, name: str) -> int:
+        if not text.strip().isdecimal():
+            raise WsolError(f"{self.folder / name}: {id} has {text!r} where a whole number from 0 must stand")
+        return int(text)
+
+    def _lines(self, name: str) -> list[str]:
+        try:
+            return [line for line in (self.folder / name).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise WsolError(f"{self.folder / name}: cannot be read ({error})") from error
+
+
+def write_metadata(photos: Dataset, folder: str | Path) -> None:
+    """Writes a data set's ids, labels, sizes and boxes in this layout; boxes as unrounded floats.
+
+    Raises WsolError for an id that would break a line.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ids, labels, sizes, boxes = [], [], [], []
+    for index, sample in enumerate(photos.samples):
+        if sample.id.splitlines() != [sample.id]:
+            raise WsolError(f"{sample.id!r}: an id with a line break cannot be listed; rename the photo")
+        width, height = photos.image(index).size
+        ids.append(sample.id)
+        labels.append(f"{sample.id},{sample.label}")
+        sizes.append(f"{sample.id},{width},{height}")
+        boxes += [f"{sample.id},{','.join(map(str, box))}" for box in photos.truth(index).boxes.tolist()]
+    files = {"image_ids": ids, "class_labels": labels, "image_sizes": sizes, "localization": boxes}
+    for name, lines in files.items():
+        (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

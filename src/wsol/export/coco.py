@@ -1,0 +1,56 @@
+"""COCO's detection format: coco.json with images, annotations (x, y, width, height) and categories from 1."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from wsol.export.writer import OneFile
+from wsol.result import Result
+
+
+class CocoWriter(OneFile):
+    """coco.json; annotations carry a `score`. Annotations wait in a second file, so memory stays small."""
+
+    name = "coco.json"
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        super().__init__(folder, classes)
+        self.waiting = open(folder / "coco.annotations.part", "w+", encoding="utf-8")
+        self.images = self.annotations = 0
+        self.file.write('{"info": {"description": "boxes located by wsol"}, "images": [')
+
+    def add(self, result: Result) -> None:
+        comma = ",\n" if self.images else "\n"
+        self.images += 1
+        width, height = result.size
+        image = {"id": self.images, "file_name": result.path, "width": width, "height": height}
+        self.file.write(comma + json.dumps(image, ensure_ascii=False))
+        for finding in result.findings:
+            for x0, y0, x1, y1 in finding.boxes.tolist():
+                comma = ",\n" if self.annotations else "\n"
+                self.annotations += 1
+                annotation = {
+                    "id": self.annotations,
+                    "image_id": self.images,
+                    "category_id": finding.label + 1,
+                    "bbox": [round(x0, 2), round(y0, 2), round(x1 - x0, 2), round(y1 - y0, 2)],
+                    "area": round((x1 - x0) * (y1 - y0), 2),
+                    "iscrowd": 0,
+                    "segmentation": [],
+                    "score": round(finding.score, 6),
+                }
+                self.waiting.write(comma + json.dumps(annotation))
+
+    def close(self) -> None:
+        self.file.write('],\n"annotations": [')
+        self.waiting.seek(0)
+        for line in self.waiting:
+            self.file.write(line)
+        categories = [{"id": label, "name": name} for label, name in enumerate(self.classes, 1)]
+        self.file.write('],\n"categories": ' + json.dumps(categories, ensure_ascii=False) + "}\n")
+        super().close()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self.waiting.close()
+        (self.folder / "coco.annotations.part").unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""Heatmaps, stored so that boxes can be cut again at another threshold without the network."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from wsol.errors import WsolError
+from wsol.export.writer import OneFile
+from wsol.result import Finding, Result
+from wsol.run import read_json, write_json
+
+
+class HeatmapWriter(OneFile):
+    """heatmaps/000000.npy a photo (n, h, w), with heatmaps.jsonl that says which class of which photo each one is."""
+
+    name = "heatmaps.jsonl"
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        super().__init__(folder, classes)
+        self.count = 0
+        (folder / "heatmaps").mkdir(exist_ok=True)
+        write_json(folder / "classes.json", {"classes": classes})
+
+    def add(self, result: Result) -> None:
+        maps = np.stack([finding.heatmap for finding in result.findings]).astype(np.float32)
+        with open(self.folder / "heatmaps" / f"{self.count:06d}.npy", "wb") as file:
+            np.save(file, maps, allow_pickle=False)
+        self.count += 1
+        self.file.write(result.to_json()[:-1] + f', "keep": "{result.keep}"}}\n')
+
+
+def read_heatmaps(folder: str | Path, threshold: float | None = None) -> tuple[list[str], Iterator[Result]]:
+    """Class names, and the results that `HeatmapWriter` stored, cut at another threshold where one is given.
+
+    Raises WsolError naming the file when something is missing or damaged.
+    """
+    folder = Path(folder)
+    if not (folder / HeatmapWriter.name).is_file():
+        raise WsolError(f"{folder}: holds no heatmaps; write them with wsol locate --format heatmap")
+    return list(read_json(folder / "classes.json")["classes"]), _stored(folder, threshold)
+
+
+def _stored(folder: Path, threshold: float | None) -> Iterator[Result]:
+    with open(folder / HeatmapWriter.name, encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
+            path = folder / "heatmaps" / f"{number:06d}.npy"
+            try:
+                about, maps = json.loads(line), np.load(path, allow_pickle=False)
+                findings = tuple(
+                    Finding(
+                        each["label"],
+                        each["name"],
+                        each["score"],
+                        np.array(each["boxes"]),
+                        heatmap,
+                        each["whole_image"],
+                    )
+                    for each, heatmap in zip(about["findings"], maps, strict=True)
+                )
+                size = (about["width"], about["height"])
+                result = Result(about["path"], size, about["threshold"], findings, about["keep"])
+            except (OSError, ValueError, KeyError) as error:
+                raise WsolError(f"{path}: damaged or missing ({error}); locate again") from error
+            yield result if threshold is None else result.at(threshold)

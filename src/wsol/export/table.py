@@ -1,0 +1,32 @@
+"""CSV, a row a box, and JSON lines, a photo a line."""
+
+import csv
+from pathlib import Path
+
+from wsol.export.writer import OneFile
+from wsol.result import Result
+
+COLUMNS = ("path", "label", "name", "score", "x0", "y0", "x1", "y1", "whole_image")
+
+
+class CsvWriter(OneFile):
+    """boxes.csv: path, label, name, score, x0, y0, x1, y1 (pixels of the photo), whole_image."""
+
+    name = "boxes.csv"
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        super().__init__(folder, classes)
+        self.rows = csv.DictWriter(self.file, COLUMNS)
+        self.rows.writeheader()
+
+    def add(self, result: Result) -> None:
+        self.rows.writerows(result.rows())
+
+
+class JsonWriter(OneFile):
+    """results.jsonl: `Result.to_json`, a line each."""
+
+    name = "results.jsonl"
+
+    def add(self, result: Result) -> None:
+        self.file.write(result.to_json() + "\n")

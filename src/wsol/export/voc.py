@@ -1,0 +1,38 @@
+"""PASCAL VOC's format: voc/Annotations/NAME.xml, corners in pixels counted from 1, both ends included."""
+
+from pathlib import PurePosixPath
+from xml.etree import ElementTree as ET
+
+from wsol.export.writer import Writer, write_text
+from wsol.result import Result
+
+
+class VocWriter(Writer):
+    """One XML file a photo; folders are kept. Corners are whole pixels, as VOC's readers expect."""
+
+    def add(self, result: Result) -> None:
+        root = ET.Element("annotation")
+        name = PurePosixPath(result.path)
+        for tag, text in (("folder", str(name.parent)), ("filename", name.name)):
+            ET.SubElement(root, tag).text = text
+        size = ET.SubElement(root, "size")
+        for tag, value in zip(("width", "height", "depth"), (*result.size, 3), strict=True):
+            ET.SubElement(size, tag).text = str(value)
+        for finding in result.findings:
+            for x0, y0, x1, y1 in finding.boxes.tolist():
+                item = ET.SubElement(root, "object")
+                for tag, text in (
+                    ("name", finding.name),
+                    ("pose", "Unspecified"),
+                    ("truncated", "0"),
+                    ("difficult", "0"),
+                ):
+                    ET.SubElement(item, tag).text = text
+                box = ET.SubElement(item, "bndbox")
+                corners = (round(x0) + 1, round(y0) + 1, max(round(x1), round(x0) + 1), max(round(y1), round(y0) + 1))
+                for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
+                    ET.SubElement(box, tag).text = str(value)
+        ET.indent(root)
+        write_text(
+            self.folder / "voc" / "Annotations" / name.with_suffix(".xml"), ET.tostring(root, encoding="unicode") + "\n"
+        )

@@ -1,0 +1,62 @@
+"""What every writer does."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from wsol.result import Result
+
+
+class Writer(ABC):
+    """Takes results one by one; its files stand complete once the `with` block ends without an error."""
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        self.folder, self.classes = folder, classes
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    def add(self, result: Result) -> None:
+        """Writes one result."""
+
+    def close(self) -> None:
+        """Completes the files."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+
+class OneFile(Writer):
+    """A format of one file, written under a temporary name and renamed when it is whole."""
+
+    name: str
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        super().__init__(folder, classes)
+        self.part = folder / f"{self.name}.part"
+        self.file: IO[str] = open(self.part, "w", encoding="utf-8", newline="")
+
+    def close(self) -> None:
+        self.file.close()
+        self.part.replace(self.folder / self.name)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self.file.close()
+        self.part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A small file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

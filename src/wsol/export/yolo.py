@@ -1,0 +1,39 @@
+"""YOLO's text format: yolo/labels/NAME.txt beside yolo/images/NAME, and yolo/data.yaml."""
+
+from pathlib import PurePosixPath
+
+import yaml
+
+from wsol.errors import WsolError
+from wsol.export.writer import Writer, write_text
+from wsol.result import Result
+
+
+class YoloWriter(Writer):
+    """A line a box: class, then centre and size as shares of the photo; folders are kept.
+
+    Photos are copied as JPEG of the upright picture, which is what the boxes refer to.
+    """
+
+    def add(self, result: Result) -> None:
+        root, width, height = self.folder / "yolo", *result.size
+        lines = [
+            f"{finding.label} {(x0 + x1) / 2 / width:.6f} {(y0 + y1) / 2 / height:.6f} "
+            f"{(x1 - x0) / width:.6f} {(y1 - y0) / height:.6f}\n"
+            for finding in result.findings
+            for x0, y0, x1, y1 in finding.boxes.tolist()
+        ]
+        name = PurePosixPath(result.path)
+        flat = str(name.with_suffix("")) if not (root / "labels" / name.with_suffix(".txt")).exists() else str(name)
+        write_text(root / "labels" / f"{flat}.txt", "".join(lines))
+        if result.image is None:
+            return
+        path = root / "images" / f"{flat}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result.image.save(path, quality=95)
+
+    def close(self) -> None:
+        entries = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(self.classes))}
+        if not self.classes:
+            raise WsolError("YOLO needs the names of the classes")
+        write_text(self.folder / "yolo" / "data.yaml", yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))

@@ -1,0 +1,163 @@
+"""What locating gives: one Result a photo, passed along to pictures, files and tables."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image
+
+from wsol.boxes import find_boxes, foreground, normalise, scale_boxes
+from wsol.errors import WsolError
+
+if TYPE_CHECKING:
+    import pandas
+
+Keep = Literal["largest", "all", "union"]
+GRID = 224  # heatmaps are cut on the evaluator's grid, so that locating and evaluating agree on any photo
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One class in a photo.
+
+    label: class index; name: its name; score: softmax, 0 to 1; boxes: (n, 4) x0 y0 x1 y1 in pixels of the photo;
+    heatmap: (h, w) as the network gave it; whole_image: nothing rose above the threshold, the box is the photo.
+    """
+
+    label: int
+    name: str
+    score: float
+    boxes: Float[np.ndarray, "n 4"]
+    heatmap: Float[np.ndarray, "h w"]
+    whole_image: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is in one photo and where, the best class first; `label`, `score`, `boxes` ... are those of the best.
+
+    path: the photo's name; size: its (W, H); threshold: share of the heatmap's peak at which boxes were cut.
+    """
+
+    path: str
+    size: tuple[int, int]
+    threshold: float
+    findings: tuple[Finding, ...]
+    keep: Keep = "largest"
+    image: Image.Image | None = None
+
+    @property
+    def label(self) -> int:
+        return self.findings[0].label
+
+    @property
+    def name(self) -> str:
+        return self.findings[0].name
+
+    @property
+    def score(self) -> float:
+        return self.findings[0].score
+
+    @property
+    def boxes(self) -> Float[np.ndarray, "n 4"]:
+        return self.findings[0].boxes
+
+    @property
+    def heatmap(self) -> Float[np.ndarray, "h w"]:
+        return self.findings[0].heatmap
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "H W"]:
+        """Where the best class is, (H, W) of the photo; all true where nothing rose above the threshold."""
+        mask = foreground(normalise(self.heatmap, (GRID, GRID)), self.threshold)
+        if self.findings[0].whole_image:
+            mask = np.ones_like(mask)
+        return cv2.resize(mask.astype(np.uint8), self.size, interpolation=cv2.INTER_NEAREST).astype(bool)
+
+    def plot(self) -> Image.Image:
+        """The photo with heatmap, boxes and caption. Raises WsolError where the result came without its photo."""
+        from wsol.draw import overlay
+
+        heatmap = normalise(self.heatmap, (GRID, GRID))
+        return overlay(self._image(), heatmap, self.boxes, caption=f"{self.name} {self.score:.0%}")
+
+    def crop(self, index: int = 0) -> Image.Image:
+        """The photo cut to one of the best class's boxes."""
+        x0, y0, x1, y1 = self.boxes[index]
+        return self._image().crop((int(x0), int(y0), int(np.ceil(x1)), int(np.ceil(y1))))
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the plot as FOLDER/NAME.jpg and says where."""
+        path = Path(folder) / f"{self.path}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.plot().save(path, quality=90)
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but pixels and heatmaps, as JSON holds it."""
+        return {
+            "path": self.path,
+            "width": self.size[0],
+            "height": self.size[1],
+            "threshold": self.threshold,
+            "findings": [
+                {
+                    "label": finding.label,
+                    "name": finding.name,
+                    "score": round(finding.score, 6),
+                    "boxes": [[round(value, 2) for value in box] for box in finding.boxes.tolist()],
+                    "whole_image": finding.whole_image,
+                }
+                for finding in self.findings
+            ],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each box: path, label, name, score, x0, y0, x1, y1, whole_image."""
+        return [
+            {"path": self.path, "label": finding.label, "name": finding.name, "score": round(finding.score, 6)}
+            | {corner: round(value, 2) for corner, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)}
+            | {"whole_image": finding.whole_image}
+            for finding in self.findings
+            for box in finding.boxes.tolist()
+        ]
+
+    def to_df(self) -> "pandas.DataFrame":
+        """`rows` as a data frame. Raises WsolError where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise WsolError("to_df needs pandas: pip install pandas") from error
+        return pandas.DataFrame(self.rows())
+
+    def at(self, threshold: float) -> "Result":
+        """The same heatmaps cut at another threshold, without the network."""
+        cut = [(finding, cut_boxes(finding.heatmap, self.size, threshold, self.keep)) for finding in self.findings]
+        findings = tuple(replace(one, boxes=boxes, whole_image=whole) for one, (boxes, whole) in cut)
+        return replace(self, threshold=threshold, findings=findings)
+
+    def _image(self) -> Image.Image:
+        if self.image is None:
+            raise WsolError(f"{self.path}: this result came from stored heatmaps, without its photo; locate it again")
+        return self.image
+
+
+def cut_boxes(
+    heatmap: Float[np.ndarray, "h w"], size: tuple[int, int], threshold: float, keep: Keep = "largest"
+) -> tuple[Float[np.ndarray, "n 4"], bool]:
+    """Boxes of a heatmap in pixels of a photo of (W, H), and whether nothing was found and they are the whole photo.
+
+    They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing.
+    """
+    boxes = find_boxes(normalise(heatmap, (GRID, GRID)), threshold, keep)
+    if len(boxes) == 0:
+        return np.array([[0.0, 0.0, *map(float, size)]]), True
+    return scale_boxes(boxes, (GRID, GRID), size), False
