@@ -160,15 +160,17 @@ class Tally:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """The figures as a table: a row each for the run and the trivial boxes, a column a metric that is defined."""
-    names = [name for name in (*CLASSIFICATION, *BOXES, *MASKS, "PeakOnPart") if figures.get(name) is not None]
+    """The figures as a table: a row a metric that is defined, a column for the run and each trivial box."""
     title = (
         f"{figures['data']} {figures['split']}, {figures['images']} photos, protocol {figures['protocol']}, "
         f"threshold {figures['threshold']:.3g} ({figures['threshold_source']})"
     )
-    shown = Table("", *names, title=title)
-    for row, values in {figures["method"]: figures, **{name: figures[name] for name in BASELINES}}.items():
-        shown.add_row(row, *(f"{values[name]:.1f}" if values.get(name) is not None else "" for name in names))
+    columns = {figures["method"]: figures, **{name: figures[name] for name in BASELINES}}
+    shown = Table("percent", *columns, title=title)
+    for name in (*CLASSIFICATION, *BOXES, *MASKS, "PeakOnPart"):
+        if figures.get(name) is not None:
+            values = [column.get(name) for column in columns.values()]
+            shown.add_row(name, *("" if value is None else f"{value:.1f}" for value in values))
     return shown
 
 
@@ -222,8 +224,7 @@ def _pass(
             prediction = method.predict(images.to(device))
             heatmaps = method.heatmaps(prediction, labels[:, None].to(device))[:, 0].float().cpu().numpy()
             logits = _ten_crop_scores(run, photos, indices) if crops else prediction.logits.float().cpu()
-            for each in zip(indices.tolist(), ranks(logits, labels).tolist(), heatmaps, strict=True):
-                yield each
+            yield from zip(indices.tolist(), ranks(logits, labels).tolist(), heatmaps, strict=True)
             shown.advance(task, len(labels))
 
 

@@ -91,8 +91,10 @@ class Result:
         return self._image().crop((int(x0), int(y0), int(np.ceil(x1)), int(np.ceil(y1))))
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the plot as FOLDER/NAME.jpg and says where."""
-        path = Path(folder) / f"{self.path}.jpg"
+        """Writes the plot as FOLDER/NAME, a JPEG whatever the photo was, and says where."""
+        path = Path(folder) / self.path
+        if path.suffix.lower() not in (".jpg", ".jpeg"):
+            path = path.with_name(path.name + ".jpg")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.plot().save(path, quality=90)
         return path

@@ -87,6 +87,13 @@ def test_each_iou_has_its_own_best_threshold() -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
+def test_only_v2_looks_at_every_contour() -> None:
+    metric = BoxAccuracy(interval=0.5)
+    metric.update(BoxScore(np.array([0.4, 0.0]), np.array([0.4, 0.6]), 0.4), 0)
+    found = metric.compute()
+    assert (found["MaxBoxAccV2"], found["MaxBoxAcc"], found["MaxTop1Loc"]) == (np.average([100, 100, 0]), 0, 0)
+
+
 def test_one_threshold_serves_all_images() -> None:
     metric = BoxAccuracy(interval=0.5)
     metric.update(by_hand([0.9, 0.0]), 0)

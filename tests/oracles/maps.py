@@ -18,7 +18,7 @@ def channel_mean(features: Tensor) -> Tensor:
 
 
 def min_max(heatmap: Tensor) -> Tensor:
-    values = [float(v) for v in heatmap.flatten()]
+    values = heatmap.detach().flatten().tolist()
     low, high = min(values), max(values)
     return torch.tensor([(v - low) / (high - low + 1e-8) for v in values]).view(heatmap.shape)
 

@@ -153,16 +153,16 @@ def creature(rng: np.random.Generator, label: int, family: tuple[Colour, Colour,
     spread, tail = rng.uniform(0.15, 0.45), rng.uniform(0.6, 1.5)
     rise = rng.uniform(-0.7, 0.35)
     root = np.array([-0.75 * long, -0.05])
-    tip = root + [-tail, -rise]
+    tip = [*root, -tail, -rise]
     yield Shape(
-        _smooth([root + [0.2, -0.25], tip + [0, -spread], tip + [0.12, 0], tip + [0, spread], root + [0.2, 0.3]]), dark
+        _smooth([[*root, 0.2, -0.25], [*tip, 0, -spread], [*tip, 0.12, 0], [*tip, 0, spread], [*root, 0.2, 0.3]]), dark
     )
     if rng.random() < 0.75:
         length = rng.uniform(0.35, 0.9)
         for x in (-0.12, 0.28):
             foot = np.array([x + rng.uniform(-0.1, 0.15), tall * 0.85 + length])
             yield Shape(_stroke(np.array([x, tall * 0.7]), foot, 0.055), (0.45, 0.33, 0.25))
-            yield Shape(_stroke(foot - [0.1, 0], foot + [0.24, 0.02], 0.05), (0.45, 0.33, 0.25))
+            yield Shape(_stroke(foot - [0.1, 0], [*foot, 0.24, 0.02], 0.05), (0.45, 0.33, 0.25))
     neck = rng.uniform(0.15, 0.85)
     lean = rng.uniform(0.35, 1.15)
     head = np.array([0.62 * long + neck * np.cos(lean), -0.45 * tall - neck * np.sin(lean) - 0.22])

@@ -1,45 +1,48 @@
 """Opening any photo as upright RGB, and finding photos on disk."""
 
+import os
 import warnings
 from collections.abc import Iterable
 from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from wsol.errors import WsolError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif"}
-LARGEST = 200_000_000  # pixels; more is a mistake or an attack
-
-Image.MAX_IMAGE_PIXELS = LARGEST
+SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif"}
 
 
 def open_image(path: str | Path) -> Image.Image:
     """A photo as upright RGB: EXIF rotation applied, first frame of an animation, transparency laid on white.
 
-    Grey, palette, CMYK and 16-bit files are converted. Raises WsolError, naming the file and what is wrong, for a
-    file that is missing, empty, truncated, larger than LARGEST or no image.
+    Grey, palette, CMYK, 16-bit and float files are converted. Raises WsolError, naming the file and what is wrong,
+    for a file that is missing, empty, truncated or no image, or that has more pixels than Pillow accepts (twice
+    its MAX_IMAGE_PIXELS, 179 million).
     """
     path = Path(path)
     if not path.is_file():
         raise WsolError(f"{path}: there is no such image file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on sizes that it still accepts
             with Image.open(path) as image:
-                image.seek(0)
                 return to_rgb(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise WsolError(f"{path}: more than {LARGEST // 1_000_000} megapixels; scale it down first") from error
+    except Image.DecompressionBombError as error:
+        raise WsolError(f"{path}: more pixels than Pillow accepts, 179 megapixels; scale it down first") from error
+    except UnidentifiedImageError as error:
+        kind = "is no image of a known format" if path.stat().st_size else "is an empty file"
+        raise WsolError(f"{path}: {kind}; replace or remove it") from error
     except Exception as error:  # decoders raise whatever a damaged file makes of them
-        raise WsolError(f"{path}: cannot be read as an image ({error or type(error).__name__}); replace it") from error
+        raise WsolError(f"{path}: cannot be read ({error or type(error).__name__}); replace or remove it") from error
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
     """An opened image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, as upright RGB.
 
+    16-bit values are scaled to 8 bits; float values count from 0 to 1 where none is larger, else from 0 to 255.
     Raises WsolError for an array of another kind.
     """
     if isinstance(image, np.ndarray):
@@ -47,11 +50,12 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
             raise WsolError(f"an array image must be uint8 (H, W, 3) RGB, not {image.dtype} {image.shape}")
         image = Image.fromarray(image)
     image.load()
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
+    image = _upright(image)
+    if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
     elif image.mode == "F":
-        image = Image.fromarray(np.nan_to_num(np.asarray(image)).clip(0, 255).astype(np.uint8))
+        values = np.nan_to_num(np.asarray(image))
+        image = Image.fromarray((values * (255 if values.max() <= 1 else 1)).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -59,31 +63,47 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
     return image.convert("RGB")
 
 
-def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
-    """Photos as (path, name): files, folders searched through in sorted order, and glob patterns.
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged metadata say nothing about the pixels
+        return image
 
-    A photo's name is its path within the folder that was given, with "/" between folders, or its file name; a
-    name that occurs twice gets its folder in front. Raises WsolError for a path that is missing or when there is no
-    photo at all.
+
+def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
+    """Photos as (path, name): files, folders searched through in sorted order, and glob patterns; each photo once.
+
+    A photo's name is its path within the folder that was given, or within the part of a pattern before the first
+    wildcard, with "/" between folders; a file's is its file name. Where two photos would share a name, all names
+    are paths within the folder that holds them all. Hidden files are left out.
+    Raises WsolError for a path that is missing or gives no photo.
     """
     places = [where] if isinstance(where, str | Path) else list(where)
-    found: dict[Path, str] = {}
+    found: dict[str, tuple[Path, str]] = {}
     for place in places:
-        path = Path(place)
-        if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
-            found |= {each: each.relative_to(path).as_posix() for each in inside}
-        elif path.exists():
-            found[path] = path.name
-        elif has_magic(str(place)):
-            found |= {Path(each): Path(each).name for each in sorted(glob(str(place), recursive=True))}
-        else:
-            raise WsolError(f"{place}: there is no such file or folder")
+        photos = _photos_in(place)
+        if not photos:
+            raise WsolError(f"{place}: no image found; looked for {', '.join(sorted(SUFFIXES))}")
+        for path, name in photos:
+            found.setdefault(os.path.abspath(path), (path, name))
     if not found:
-        raise WsolError(f"no image found in {', '.join(map(str, places))}; looked for {', '.join(sorted(SUFFIXES))}")
-    names = list(found.values())
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-    return [
-        (path, path.absolute().relative_to(path.anchor or path.absolute().anchor).as_posix() if name in twice else name)
-        for path, name in found.items()
-    ]
+        raise WsolError("no image given; name files, folders or patterns")
+    if len({name for _, name in found.values()}) < len(found):
+        root = os.path.commonpath([os.path.dirname(full) for full in found])
+        return [(path, Path(full).relative_to(root).as_posix()) for full, (path, _) in found.items()]
+    return list(found.values())
+
+
+def _photos_in(place: str | Path) -> list[tuple[Path, str]]:
+    root = Path(place)
+    if root.is_file():
+        return [(root, root.name)]
+    if root.is_dir():
+        paths = sorted(root.rglob("*"))
+    elif has_magic(str(place)):
+        root = Path(*takewhile(lambda part: not has_magic(part), root.parts))
+        paths = sorted(Path(each) for each in glob(str(place), recursive=True))
+    else:
+        raise WsolError(f"{place}: there is no such file or folder")
+    named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return [(path, name.as_posix()) for path, name in named if not any(part.startswith(".") for part in name.parts)]

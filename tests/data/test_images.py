@@ -1,0 +1,244 @@
+"""Photos of every kind that people have, opened and compared pixel by pixel, and found on disk."""
+
+import os
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from wsol.data.images import SUFFIXES, find_images, open_image, to_rgb
+from wsol.errors import WsolError
+
+RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
+COLOURS = np.array([[RED, GREEN, BLUE], [GREY, (0, 0, 0), (255, 255, 255)]], np.uint8)
+
+
+def stored(path: Path, image: Image.Image, **options: object) -> np.ndarray:
+    image.save(path, **options)  # type: ignore[arg-type]
+    opened = open_image(path)
+    assert opened.mode == "RGB"
+    return np.asarray(opened)
+
+
+def grey(values: np.ndarray) -> np.ndarray:
+    return np.repeat(values[:, :, None], 3, 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(tmp_path: Path, orientation: int) -> None:
+    upright = {
+        1: COLOURS,
+        2: COLOURS[:, ::-1],
+        3: COLOURS[::-1, ::-1],
+        4: COLOURS[::-1],
+        5: COLOURS.transpose(1, 0, 2),
+        6: COLOURS[::-1].transpose(1, 0, 2),
+        7: COLOURS[::-1, ::-1].transpose(1, 0, 2),
+        8: COLOURS[:, ::-1].transpose(1, 0, 2),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = stored(tmp_path / "a.png", Image.fromarray(COLOURS), exif=exif)
+    np.testing.assert_array_equal(found, upright[orientation])
+
+
+def test_damaged_exif_does_not_lose_the_photo(tmp_path: Path) -> None:
+    found = stored(tmp_path / "a.png", Image.fromarray(COLOURS), exif=b"Exif\0\0 this is no EXIF block")
+    np.testing.assert_array_equal(found, COLOURS)
+
+
+def test_grey_and_black_and_white(tmp_path: Path) -> None:
+    values = np.array([[0, 7, 255], [128, 64, 1]], np.uint8)
+    np.testing.assert_array_equal(stored(tmp_path / "l.png", Image.fromarray(values)), grey(values))
+    bits = Image.fromarray(np.where(values > 60, 255, 0).astype(np.uint8)).convert("1")
+    np.testing.assert_array_equal(stored(tmp_path / "1.png", bits), grey(np.where(values > 60, 255, 0)))
+
+
+@given(arrays(np.uint8, (2, 3, 4)))
+def test_alpha_is_laid_on_white(pixels: np.ndarray) -> None:
+    found = np.asarray(to_rgb(pixels)).astype(float)
+    alpha = pixels[:, :, 3:] / 255
+    assert np.abs(found - (pixels[:, :, :3] * alpha + 255 * (1 - alpha))).max() <= 1
+
+
+def test_grey_with_alpha(tmp_path: Path) -> None:
+    pixels = np.array([[[0, 255], [0, 0], [100, 255]]], np.uint8)
+    found = stored(tmp_path / "la.png", Image.fromarray(pixels, "LA"))
+    np.testing.assert_array_equal(found, grey(np.array([[0, 255, 100]])))
+
+
+def test_palette_with_and_without_transparency(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([*RED, *GREEN, *BLUE])
+    np.testing.assert_array_equal(stored(tmp_path / "p.png", image), [[RED, GREEN, BLUE]])
+    white = (255, 255, 255)
+    np.testing.assert_array_equal(stored(tmp_path / "one.png", image, transparency=1), [[RED, white, BLUE]])
+    half = stored(tmp_path / "each.png", image, transparency=bytes([255, 0, 128]))
+    np.testing.assert_array_equal(half, [[RED, white, (127, 127, 255)]])
+
+
+def test_one_colour_declared_transparent(tmp_path: Path) -> None:
+    image = Image.fromarray(COLOURS)
+    expected = COLOURS.copy()
+    expected[0, 1] = 255
+    np.testing.assert_array_equal(stored(tmp_path / "a.png", image, transparency=GREEN), expected)
+
+
+def test_cmyk_keeps_its_colours(tmp_path: Path) -> None:
+    image = Image.new("RGB", (16, 16), (200, 40, 60))
+    found = stored(tmp_path / "a.jpg", image.convert("CMYK"), quality=100)
+    assert np.abs(found.astype(int) - (200, 40, 60)).max() <= 3
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, suffix: str) -> None:
+    values = np.array([[0, 256, 257, 514], [32768, 40000, 65534, 65535]], np.uint16)
+    found = stored(tmp_path / f"a.{suffix}", Image.fromarray(values))
+    np.testing.assert_array_equal(found, grey(np.array([[0, 0, 1, 2], [127, 155, 254, 255]])))
+
+
+def test_floats_count_from_0_to_1_or_to_255(tmp_path: Path) -> None:
+    values = np.array([[0, 0.5, 1]], np.float32)
+    np.testing.assert_array_equal(stored(tmp_path / "a.tif", Image.fromarray(values)), grey(np.array([[0, 127, 255]])))
+    values = np.array([[0, np.nan, 100, 900]], np.float32)
+    expected = grey(np.array([[0, 0, 100, 255]]))
+    np.testing.assert_array_equal(stored(tmp_path / "b.tif", Image.fromarray(values)), expected)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_first_frame_of_an_animation(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
+    options = {"lossless": True} if suffix == "webp" else {}
+    found = stored(tmp_path / f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **options)
+    np.testing.assert_array_equal(found, np.full((8, 8, 3), RED))
+
+
+def test_limit_on_pixels_is_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    Image.new("L", (40, 49)).save(tmp_path / "large.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(tmp_path / "large.png").size == (40, 49)
+    Image.new("L", (40, 51)).save(tmp_path / "larger.png")
+    with pytest.raises(WsolError, match=r"larger\.png: more pixels .*scale it down"):
+        open_image(tmp_path / "larger.png")
+
+
+def test_header_that_claims_gigapixels(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunks = [b"IHDR" + header, b"IDAT" + zlib.compress(b"")]
+    framed = [struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in chunks]
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(framed))
+    with pytest.raises(WsolError, match=r"bomb\.png: more pixels than Pillow accepts, 179 megapixels"):
+        open_image(tmp_path / "bomb.png")
+
+
+def test_damaged_files_are_named_with_their_cause(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for suffix in ("jpg", "png", "webp", "tif", "bmp", "gif"):
+        whole = tmp_path / f"whole.{suffix}"
+        Image.fromarray(noise).save(whole)
+        (tmp_path / f"cut.{suffix}").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+        with pytest.raises(WsolError, match=rf"cut\.{suffix}: (cannot be read \(.+\)|is no image).*; replace"):
+            open_image(tmp_path / f"cut.{suffix}")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("<html>not found</html>")
+    for name, cause in (("empty.jpg", "is an empty file"), ("text.jpg", "is no image"), ("none.jpg", "no such image")):
+        with pytest.raises(WsolError, match=rf"{name}: .*{cause}") as caught:
+            open_image(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(WsolError, match="no such image file"):
+        open_image(tmp_path)
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8)])
+def test_other_arrays_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(WsolError, match="must be uint8"):
+        to_rgb(array)
+
+
+def test_arrays(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(np.asarray(to_rgb(COLOURS)), COLOURS)
+    np.testing.assert_array_equal(np.asarray(to_rgb(COLOURS[:, :, 0].copy())), grey(COLOURS[:, :, 0]))
+
+
+def tree(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2)).save(root / name, "PNG")
+    return root
+
+
+def test_folder_is_searched_in_order_and_keeps_its_structure(tmp_path: Path) -> None:
+    tree(tmp_path, "b/2.JPG", "b/1.png", "a b/ü.jpeg", "z.webp", "b/deep/er/3.tif", ".hidden/x.jpg", "b/._1.png")
+    (tmp_path / "b" / "notes.txt").write_text("no photo")
+    (tmp_path / "folder.jpg").mkdir()
+    names = ["a b/ü.jpeg", "b/1.png", "b/2.JPG", "b/deep/er/3.tif", "z.webp"]
+    assert find_images(tmp_path) == [(tmp_path / name, name) for name in names]
+    assert find_images(str(tmp_path / "b"))[0] == (tmp_path / "b" / "1.png", "1.png")
+
+
+def test_every_known_suffix_can_be_opened(tmp_path: Path) -> None:
+    Image.init()
+    for suffix in SUFFIXES:
+        Image.new("RGB", (20, 20), RED).save(tmp_path / f"a{suffix}")
+    found = find_images(tmp_path)
+    assert {path.suffix for path, _ in found} == SUFFIXES
+    for path, _ in found:
+        assert np.abs(np.asarray(open_image(path)).astype(int) - RED).max() <= 5, path
+
+
+def test_patterns(tmp_path: Path) -> None:
+    tree(tmp_path, "cat/1.jpg", "cat/2.png", "dog/1.jpg")
+    (tmp_path / "cat" / "notes.txt").write_text("no photo")
+    assert [name for _, name in find_images(f"{tmp_path}/*/1.jpg")] == ["cat/1.jpg", "dog/1.jpg"]
+    assert [name for _, name in find_images(f"{tmp_path}/**")] == ["cat/1.jpg", "cat/2.png", "dog/1.jpg"]
+    assert find_images(f"{tmp_path}/cat/[12].*") == [(tmp_path / "cat" / name, name) for name in ("1.jpg", "2.png")]
+
+
+def test_pattern_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree(tmp_path, "a.jpg", "b[1].jpg"))
+    assert find_images("*.jpg") == [(Path(name), name) for name in ("a.jpg", "b[1].jpg")]
+    assert find_images("b[1].jpg") == [(Path("b[1].jpg"), "b[1].jpg")]  # a file of that name comes before a pattern
+
+
+def test_a_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
+    tree(tmp_path, "photo.upload")
+    assert find_images(tmp_path / "photo.upload") == [(tmp_path / "photo.upload", "photo.upload")]
+
+
+def test_photos_given_twice_come_once(tmp_path: Path) -> None:
+    tree(tmp_path, "a/1.jpg", "a/2.jpg")
+    found = find_images([tmp_path / "a" / "1.jpg", tmp_path, tmp_path / "a" / ".." / "a"])
+    assert [name for _, name in found] == ["1.jpg", "a/2.jpg"]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "a/b", "b/a", "a/b/a"]), min_size=1, max_size=4))
+def test_names_are_unique_and_inside(tmp_path_factory: pytest.TempPathFactory, places: list[str]) -> None:
+    root = tmp_path_factory.getbasetemp() / "unique"
+    tree(root, *(f"{place}/x.jpg" for place in ("a", "b", "a/b", "b/a", "a/b/a")))
+    found = find_images([root / place for place in places])
+    names = [name for _, name in found]
+    assert len(set(names)) == len(names) == len({os.path.realpath(path) for path, _ in found})
+    assert all(".." not in name and not name.startswith("/") for name in names)
+    assert all(str(path).endswith(name) for path, name in found)
+
+
+def test_nothing_found_is_said(tmp_path: Path) -> None:
+    tree(tmp_path, "a.jpg")
+    (tmp_path / "empty").mkdir()
+    for where, cause in (
+        (tmp_path / "none.jpg", r"none\.jpg: there is no such file or folder"),
+        (tmp_path / "empty", r"empty: no image found; looked for \.avif"),
+        ([tmp_path / "a.jpg", f"{tmp_path}/*.png"], r"\*\.png: no image found"),
+        ([], "no image given"),
+    ):
+        with pytest.raises(WsolError, match=cause):
+            find_images(where)

@@ -1,0 +1,90 @@
+"""ACoL against its slow twin, and its limiting cases."""
+
+import pytest
+import torch
+from oracles import methods as oracle
+from oracles.networks import batch, plain
+
+from wsol.maps import choose, min_max, peak
+from wsol.methods import ACoL
+
+
+def make(threshold: float, **options) -> ACoL:
+    torch.manual_seed(2)
+    return ACoL(plain(), 5, erase_threshold=threshold, head_width=7, **options)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.6, 0.9])
+def test_losses_and_fused_map_equal_the_slow_twin(threshold: float) -> None:
+    images, labels = batch()
+    method = make(threshold)
+    terms = method.loss(images, labels)
+    a, b, fused = oracle.acol(method, images, labels.tolist())
+    assert terms["a"].item() == pytest.approx(a, abs=1e-5)
+    assert terms["b"].item() == pytest.approx(b, abs=1e-5)
+    heatmaps = method.heatmaps(method.predict(images), labels[:, None])[:, 0]
+    torch.testing.assert_close(heatmaps, torch.stack(fused), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_is_erased_beyond_one() -> None:
+    images, labels = batch()
+    method = make(float("inf"))
+    features = method.features(images)
+    logits, _ = method.head_b(features)
+    expected = torch.nn.functional.cross_entropy(logits, labels)
+    torch.testing.assert_close(method.loss(images, labels)["b"], expected)
+
+
+def test_everything_is_erased_at_zero() -> None:
+    images, labels = batch()
+    method = make(0.0)
+    with torch.no_grad():
+        for head in (method.head_b.hidden[0], method.head_b.hidden[2]):
+            head.bias.normal_()
+    features = method.features(images).detach().requires_grad_()
+    _, maps_a = method.head_a(features)
+    assert method.discriminative(choose(maps_a, labels[:, None])).all()
+    prediction = method.predict(images)
+    prediction.evidence["features"] = torch.zeros_like(prediction.evidence["features"])
+    _, blank = method.head_b(prediction.evidence["features"])
+    inner = blank[:, :, 3:-3, 3:-3]  # further in than zero padding reaches
+    torch.testing.assert_close(inner, inner[:, :, :1, :1].expand_as(inner))
+
+
+def test_the_fused_map_is_at_least_each_part() -> None:
+    images, labels = batch()
+    method = make(0.6)
+    prediction = method.predict(images)
+    fused = method.heatmaps(prediction, labels[:, None])
+    assert (fused >= min_max(choose(prediction.evidence["maps_a"], labels[:, None])) - 1e-6).all()
+    assert fused.amax() <= 1 + 1e-6
+
+
+def test_b_sends_no_gradient_to_what_was_erased_and_some_to_the_rest(monkeypatch) -> None:
+    images, labels = batch()
+    method = make(0.5)
+    features = method.features(images).detach().requires_grad_()
+    monkeypatch.setattr(method, "features", lambda images: features)
+    erased = peak(min_max(choose(method.head_a(features)[1], labels[:, None])), 0.5, relative=False)[:, 0]
+    method.loss(images, labels)["b"].backward()
+    assert erased.any() and not erased.all()
+    gradient = features.grad.abs().sum(1)
+    assert gradient[erased].abs().max() == 0
+    assert gradient[~erased].max() > 0
+
+
+def test_smoothing_is_a_three_by_three_mean() -> None:
+    images, _ = batch()
+    method = make(0.6, smooth=True)
+    plain_features, smooth = method.backbone(images), method.features(images)
+    torch.testing.assert_close(smooth[:, :, 3, 4], plain_features[:, :, 2:5, 3:6].mean((2, 3)))
+
+
+def test_each_class_has_its_own_erased_region() -> None:
+    images, _ = batch()
+    method = make(0.6)
+    prediction = method.predict(images)
+    both = method.heatmaps(prediction, torch.tensor([[1, 4]] * 4))
+    for place, label in enumerate((1, 4)):
+        alone = method.heatmaps(prediction, torch.tensor([[label]] * 4))
+        torch.testing.assert_close(both[:, place], alone[:, 0])
