@@ -73,7 +73,7 @@ def train_command(method: type[Method]) -> Callable[..., None]:
         _parameter("resume", bool, "Continue the run in the output folder.", default=False),
     ]
     optional = [
-        _parameter(name, kind | None, f"{helps.get(name, '')} [default: {_shown(default)}]", group, None)
+        _parameter(name, kind | None, f"{helps.get(name, '')} [default: {_shown(default)}]", group, None)  # type: ignore[operator]
         for group, each in ((method.__name__, hyper), ("Training", settings))
         for name, (kind, default) in each.items()
     ]

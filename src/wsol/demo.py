@@ -88,12 +88,13 @@ def _seconds_per_epoch(run: Run, photos: Dataset, steps: int = 6) -> float:
     settings = run.settings
     method = _fresh(type(run.method).__name__, run.folder, 0).method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = DataLoader(TrainingImages(photos, settings.image_size), batch_size=settings.batch_size)
+    began = time.monotonic()
     for step, (images, labels) in zip(range(steps), batches, strict=False):
         if step == 2:
             began = time.monotonic()
         with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16(settings.precision)):
             terms = method.loss(images.contiguous(memory_format=torch.channels_last), labels)
-        torch.autograd.backward(sum(terms.values()))
+        torch.autograd.backward(list(terms.values()))
     return (time.monotonic() - began) / (steps - 2) * (len(photos) // settings.batch_size)
 
 

@@ -63,8 +63,7 @@ def evaluate(
     tally = Tally(run.threshold if threshold is None else threshold)
     for index, rank, heatmap in _pass(run, photos, batch_size, workers, ten_crop):
         size = photos.image(index).size if photos.has_boxes else (SIZE, SIZE)
-        part = photos.part(index) if hasattr(photos, "part") else None
-        tally.add(index, rank, heatmap, photos.truth(index), size, part)
+        tally.add(index, rank, heatmap, photos.truth(index), size)
     figures = {
         "method": type(run.method).__name__,
         "run": str(run.folder),
@@ -89,8 +88,7 @@ class Tally:
     """Everything that one pass counts, for the run and for the trivial boxes."""
 
     threshold: float
-    photos: int = 0
-    part_share: float = 0.0
+    on_part: list[float] = field(default_factory=list)
     classification: Classification = field(default_factory=Classification)
     pixels: dict[str, PixelPrecision] = field(default_factory=dict)
     boxes: dict[str, BoxAccuracy] = field(default_factory=dict)
@@ -104,10 +102,8 @@ class Tally:
         heatmap: Float[np.ndarray, "h w"],
         truth: Truth,
         size: tuple[int, int],
-        part: np.ndarray | None,
     ) -> None:
         """Counts one photo of (W, H); its quality decides whether it is shown among the best or the worst."""
-        self.photos += 1
         self.classification.update(torch.tensor([rank]))
         quality = None
         if truth.mask is not None:
@@ -124,8 +120,8 @@ class Tally:
             for name, baseline in BASELINES.items():
                 metric = self._boxes(name)
                 metric.update(metric.score_box(baseline(size), truth.boxes, size), rank)
-        if part is not None:
-            self.part_share += _share_on(heatmap, part)
+        if truth.part is not None:
+            self.on_part.append(_share_on(heatmap, truth.part))
         if quality is not None:
             for heap, sign in ((self.best, 1), (self.worst, -1)):
                 (heapq.heappushpop if len(heap) >= SHOWN else heapq.heappush)(heap, (sign * quality, index))
@@ -136,8 +132,8 @@ class Tally:
         if classes <= 5:
             scores["Top5Cls"] = None
         scores |= self._localization("", classes)
-        if self.part_share:
-            scores["PeakOnPart"] = 100 * self.part_share / self.photos
+        if self.on_part:
+            scores["PeakOnPart"] = 100 * float(np.mean(self.on_part))
         return scores | {name: self._localization(name, classes) for name in BASELINES}
 
     def _localization(self, who: str, classes: int) -> dict[str, float | None]:

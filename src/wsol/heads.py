@@ -41,7 +41,8 @@ class Head(nn.Module):
         self.hidden = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(sides[-1], classes, 1)
         self.form, self.rectify = form, rectify
-        for conv in (*self.hidden[::2], self.classifier):
+        for conv in (layer for layer in self.modules() if isinstance(layer, nn.Conv2d)):
+            assert conv.bias is not None
             nn.init.zeros_(conv.bias)
             if init == "xavier":
                 nn.init.xavier_uniform_(conv.weight)

@@ -33,7 +33,7 @@ class Progress(L.Callback):
         self.bar.start()
         self.task = self.bar.add_task("", total=self.total, completed=self.first)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
         self.bar.update(self.task, completed=trainer.global_step)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -46,10 +46,10 @@ class Progress(L.Callback):
             highlight=False,
         )
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         self.bar.stop()
 
-    def on_exception(self, *_: Any) -> None:
+    def on_exception(self, *_: Any, **__: Any) -> None:
         self.bar.stop()
 
 

@@ -3,7 +3,9 @@
 import logging
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,13 +194,10 @@ def use_bf16(precision: str) -> bool:
 
 
 def _settle_backbone(settings: Settings) -> Settings:
-    entries = plain(settings) | {"milestones": settings.milestones}
-    if settings.weights not in ("pretrained", "none"):
-        entries["weights"] = str(Path(settings.weights).absolute())
-    if settings.backbone is None:
-        named = settings.weights in ("pretrained", "none")
-        entries["backbone"] = "resnet50" if named else backbone_for(Path(settings.weights))
-    return Settings(**entries)
+    if settings.weights in ("pretrained", "none"):
+        return replace(settings, backbone=settings.backbone or "resnet50")
+    path = Path(settings.weights).absolute()
+    return replace(settings, weights=str(path), backbone=settings.backbone or backbone_for(path))
 
 
 def _photos(data: str | Path | Dataset, settings: Settings) -> tuple[Dataset, Dataset]:
@@ -226,12 +225,12 @@ def _check_resumable(run: Run) -> None:
             raise WsolError(f"{about}: was begun with other {key}; resume with the same ones: {before.get(key)}")
 
 
-class _quiet(warnings.catch_warnings):
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Lightning's hints are for people who write loops."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        yield

@@ -111,9 +111,8 @@ class Backbone(nn.Module):
         if (k := layer.weight.shape[0]) != classes:
             raise WsolError(f"the backbone's own classifier knows {k} classes, the data set {classes}; use head 'new'")
         head = Head(self.channels(-1), classes, form="conv" if rectified else "linear", rectify=rectified)
-        with torch.no_grad():
-            head.classifier.weight.copy_(layer.weight.view_as(head.classifier.weight))
-            head.classifier.bias.copy_(layer.bias)
+        weight = layer.weight.view_as(head.classifier.weight)
+        head.classifier.load_state_dict({"weight": weight, "bias": layer.bias})
         return head
 
     @torch.no_grad()
@@ -130,7 +129,7 @@ class Backbone(nn.Module):
             if not torch.equal(x, kept):
                 for module in self._modules_of(name):
                     if hasattr(module, "inplace"):
-                        module.inplace = False
+                        module.inplace = False  # type: ignore[assignment]
             before, x = name, following
             self._channels[name] = x.shape[1]
             self._strides[name] = 2 ** round(torch.log2(torch.tensor(side / x.shape[-1])).item())
@@ -158,7 +157,7 @@ def _unstride(module: nn.Module) -> None:
     """Stride 1; a pooling window becomes 3x3 with padding 1 so that the map keeps its size."""
     if isinstance(module, nn.MaxPool2d):
         module.kernel_size, module.padding, module.ceil_mode = 3, 1, False
-    module.stride = (1, 1) if isinstance(module.stride, tuple) else 1
+    module.stride = (1, 1) if isinstance(module.stride, tuple) else 1  # type: ignore[assignment]
 
 
 def _prune(module: nn.Module, kept: set[str], prefix: str = "") -> None:

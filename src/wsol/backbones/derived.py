@@ -1,5 +1,7 @@
 """Any timm network by name: its chain of stages is derived, then verified by equality."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ def derive(name: str) -> Architecture:
     chain or its features are no (b, c, h, w) maps (transformers, HRNet).
     """
     make = timm_network(name)
-    network = fetch(make, own=True, download=False).eval()
+    network: Any = fetch(make, own=True, download=False).eval()
     cuts = [info["module"] for info in network.feature_info] if hasattr(network, "feature_info") else []
     images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     wanted = network.forward_features(images)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,7 +75,6 @@ class Creatures(Dataset):
 
     name = "creatures"
     has_boxes = True
-    has_masks = True
 
     def __init__(
         self,
@@ -98,15 +98,12 @@ class Creatures(Dataset):
         return Image.fromarray(self._scene(index).pixels)
 
     def truth(self, index: int) -> Truth:
-        """The tight box of the whole creature (x1, y1 one past its last pixel) and its mask."""
-        mask = self._scene(index).mask
+        """The tight box of the creature (x1, y1 one past its last pixel), its mask, and its head, crest and beak."""
+        scene = self._scene(index)
+        mask = scene.mask
         columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
         box = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-        return Truth(np.array([box], np.float64), mask)
-
-    def part(self, index: int) -> Bool[np.ndarray, "S S"]:
-        """Where the part is that decides the class: head, crest and beak."""
-        return self._scene(index).part
+        return Truth(np.array([box], np.float64), mask, part=scene.part)
 
     def _render(self, index: int) -> Scene:
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
@@ -116,7 +113,7 @@ class Creatures(Dataset):
         return {name: value for name, value in self.__dict__.items() if name != "_scene"}
 
     def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._scene = lru_cache(maxsize=4096 if self.size <= 160 else 64)(self._render)
 
 
@@ -278,7 +275,11 @@ def background(rng: np.random.Generator, side: int) -> Float[np.ndarray, "S S 3"
         ((0.35, 0.45, 0.33), (0.60, 0.68, 0.48)),
     )[kind]
     down = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
-    canvas = np.float32(high) * (1 - down) + np.float32(low) * down + rng.normal(0, 0.04, 3).astype(np.float32)
+    canvas = (
+        np.array(high, np.float32) * (1 - down)
+        + np.array(low, np.float32) * down
+        + rng.normal(0, 0.04, 3).astype(np.float32)
+    )
     canvas = np.repeat(canvas, side, 1)
     for cells, strength in ((4, 0.10), (12, 0.07), (40, 0.05)):
         wide = cells // 3 + 1 if kind == 2 else cells
@@ -337,13 +338,13 @@ def _leaf(start: tuple[float, float] | np.ndarray, end: tuple[float, float] | np
     return np.concatenate([start + t * along + bulge * across, (start + t * along - bulge * across)[::-1]])
 
 
-def _stroke(start: np.ndarray, end: np.ndarray, width: float) -> Outline:
+def _stroke(start: np.ndarray, end: Any, width: float) -> Outline:
     along = end - start
     across = np.array([-along[1], along[0]]) / (np.linalg.norm(along) + 1e-9) * width / 2
     return np.array([start + across, end + across, end - across, start - across])
 
 
-def _smooth(points: list[np.ndarray]) -> Outline:
+def _smooth(points: list[Any]) -> Outline:
     """Rounded corners, by Chaikin's corner cutting."""
     outline = np.array(points, float)
     for _ in range(2):

@@ -38,15 +38,12 @@ class CUB(Dataset):
             "val": lambda number: number in held,
             "train": lambda number: official.get(number) == "1" and number not in held,
         }[split]
+        self.has_boxes = (self.root / "bounding_boxes.txt").is_file()
         self.numbers = [number for number in paths if chosen(number)]
         self.samples = [
             Sample(paths[number], order[labels[number]], self.root / "images" / paths[number])
             for number in self.numbers
         ]
-
-    @property
-    def has_boxes(self) -> bool:
-        return (self.root / "bounding_boxes.txt").is_file()
 
     def truth(self, index: int) -> Truth:
         number = self.numbers[index]

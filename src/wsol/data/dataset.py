@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from wsol.data.images import open_image
+from wsol.errors import WsolError
 
 Split = Literal["train", "val", "test"]
 
@@ -21,11 +22,13 @@ class Truth:
     boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image; no rows where the set has none for this image.
     mask: true where the object is, in pixels of the original image, or None.
     ignore: true where the mask does not decide, or None.
+    part: true on the part of the object that decides its class, or None.
     """
 
     boxes: Float[np.ndarray, "n 4"] = field(default_factory=lambda: np.zeros((0, 4)))
     mask: Bool[np.ndarray, "H W"] | None = None
     ignore: Bool[np.ndarray, "H W"] | None = None
+    part: Bool[np.ndarray, "H W"] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,14 @@ class Sample:
 class Dataset(ABC):
     """One split of a data set: `classes` names the labels, `samples` lists the photos.
 
-    Training uses `samples` and `image` alone; `truth` is opened only when somebody asks for it.
+    Training uses `samples` and `image` alone; `truth` is opened only when somebody asks for it, and `has_boxes` says
+    whether it gives boxes.
     """
 
     name: str
     classes: list[str]
     samples: list[Sample]
+    has_boxes: bool = False
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -56,17 +61,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def truth(self, index: int) -> Truth:
-        """Boxes and mask of one photo, in pixels of the original image."""
-
-    @property
-    @abstractmethod
-    def has_boxes(self) -> bool:
-        """Whether `truth` gives boxes for this split."""
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether `truth` gives masks for this split."""
-        return False
+        """Boxes and masks of one photo, in pixels of the original image."""
 
 
 class Chosen(Dataset):
@@ -74,16 +69,8 @@ class Chosen(Dataset):
 
     def __init__(self, photos: Dataset, indices: list[int]) -> None:
         self.photos, self.indices = photos, indices
-        self.name, self.classes = photos.name, photos.classes
+        self.name, self.classes, self.has_boxes = photos.name, photos.classes, photos.has_boxes
         self.samples = [photos.samples[index] for index in indices]
-
-    @property
-    def has_boxes(self) -> bool:
-        return self.photos.has_boxes
-
-    @property
-    def has_masks(self) -> bool:
-        return self.photos.has_masks
 
     def image(self, index: int) -> Image.Image:
         return self.photos.image(self.indices[index])

@@ -20,8 +20,6 @@ class Flowers17(Dataset):
     """
 
     name = "flowers17"
-    has_boxes = False
-    has_masks = True
 
     def __init__(self, root: str | Path, split: Split) -> None:
         self.root = Path(root)

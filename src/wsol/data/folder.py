@@ -16,8 +16,6 @@ class Folder(Dataset):
     Photos may lie in folders below their class. There are no boxes.
     """
 
-    has_boxes = False
-
     def __init__(self, root: str | Path, split: Split) -> None:
         root = Path(root)
         self.name = root.name

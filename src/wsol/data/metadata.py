@@ -46,12 +46,8 @@ class Metadata(Dataset):
         self.samples = [Sample(id, labels[id], images / id) for id in ids]
 
     @property
-    def has_boxes(self) -> bool:
+    def has_boxes(self) -> bool:  # type: ignore[override]  # the lists are opened only when somebody asks
         return bool(self._boxes)
-
-    @property
-    def has_masks(self) -> bool:
-        return bool(self._mask_paths)
 
     def size(self, index: int) -> tuple[int, int]:
         """(W, H) of a photo, as listed, else as its file says."""
@@ -89,13 +85,13 @@ class Metadata(Dataset):
     @cached_property
     def _boxes(self) -> dict[str, list[list[float]]]:
         boxes: dict[str, list[list[float]]] = {}
-        for line in self._localization:
-            id, *corners = line.rsplit(",", 4)
-            try:
-                boxes.setdefault(id, []).append([float(value) for value in corners if len(corners) == 4])
-            except ValueError:
-                return {}
-        return boxes if all(len(box) == 4 for some in boxes.values() for box in some) else {}
+        parsed = [(line, _box(line)) for line in self._localization]
+        if any(box for _, box in parsed):
+            for line, box in parsed:
+                if box is None:
+                    raise self._odd(line, "a box is id,x0,y0,x1,y1")
+                boxes.setdefault(self._known(line.rsplit(",", 4)[0]), []).append(box)
+        return boxes
 
     @cached_property
     def _mask_paths(self) -> dict[str, list[tuple[str, str]]]:
@@ -103,10 +99,22 @@ class Metadata(Dataset):
         if not self._boxes:
             for line in self._localization:
                 if line.count(",") < 2:
-                    raise WsolError(f"{self.folder / 'localization.txt'}: {line!r} is neither a box nor a mask line")
+                    raise self._odd(line, "a mask is id,mask,ignore; a box is id,x0,y0,x1,y1")
                 id, mask, ignore = line.rsplit(",", 2)
-                paths.setdefault(id, []).append((mask, ignore))
+                paths.setdefault(self._known(id), []).append((mask, ignore))
         return paths
+
+    def _known(self, id: str) -> str:
+        if id not in self._ids:
+            raise self._odd(id, "no photo of this id is in image_ids.txt")
+        return id
+
+    @cached_property
+    def _ids(self) -> set[str]:
+        return {sample.id for sample in self.samples}
+
+    def _odd(self, line: str, hint: str) -> WsolError:
+        return WsolError(f"{self.folder / 'localization.txt'}: {line!r} is not understood; {hint}")
 
     def _mask(self, name: str) -> np.ndarray:
         values = cv2.imread(str(self.masks / name), cv2.IMREAD_GRAYSCALE)
@@ -130,6 +138,15 @@ class Metadata(Dataset):
             return [line for line in (self.folder / name).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
             raise WsolError(f"{self.folder / name}: cannot be read ({error})") from error
+
+
+def _box(line: str) -> list[float] | None:
+    """x0 y0 x1 y1 of a line `id,x0,y0,x1,y1`, or None."""
+    _, *corners = line.rsplit(",", 4)
+    try:
+        return [float(value) for value in corners] if len(corners) == 4 else None
+    except ValueError:
+        return None
 
 
 def write_metadata(photos: Dataset, folder: str | Path) -> None:

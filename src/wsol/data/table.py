@@ -40,6 +40,7 @@ class Csv(Dataset):
                 raise self._error(line, f"split {own!r} must be train, val or test, the same in all lines of a photo")
             if any(row.get(corner) for corner in CORNERS):
                 self._corners.setdefault(photo, []).append((line, tuple(row.get(corner) or "" for corner in CORNERS)))
+        self.has_boxes = bool(self._corners)
         self.classes = self._classes(set(labels.values()))
         by_class: dict[str, list[str]] = {}
         for photo, label in labels.items():
@@ -52,10 +53,6 @@ class Csv(Dataset):
                 self.samples.append(Sample(photo, index, self._existing(photo)))
         if not self.samples:
             raise WsolError(f"{self.file}: no photo belongs to the split {split}")
-
-    @property
-    def has_boxes(self) -> bool:
-        return bool(self._corners)
 
     def truth(self, index: int) -> Truth:
         sample, boxes = self.samples[index], []

@@ -6,7 +6,7 @@ from pathlib import Path
 from wsol.export.writer import OneFile
 from wsol.result import Result
 
-COLUMNS = ("path", "label", "name", "score", "x0", "y0", "x1", "y1", "whole_image")
+COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "x0", "y0", "x1", "y1", "whole_image")
 
 
 class CsvWriter(OneFile):
