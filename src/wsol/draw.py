@@ -1,6 +1,8 @@
 """Pictures: overlays of heatmap and boxes, contact sheets, curves."""
 
 import io
+from itertools import cycle
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from wsol.metrics import IOUS, BoxCurves
+from wsol.metrics import IOUS
 
 # of the Okabe-Ito palette, which colour-blind people can tell apart
 FOUND, TRUE = (230, 159, 0), (255, 255, 255)
@@ -83,19 +85,19 @@ def contact_sheet(rows: list[list[Cell]], columns: tuple[str, ...] = (), side: i
     return sheet
 
 
-def curves(runs: dict[str, BoxCurves], thresholds: dict[str, float]) -> Image.Image:
+def curves(runs: dict[str, dict[str, Any]]) -> Image.Image:
     """Share of photos found over the threshold, a panel for each IoU and a line for each run.
 
-    thresholds: where each run's boxes are cut, marked by a dot.
+    runs: name -> the figures of `evaluate`. A dot marks the threshold at which the run's boxes are cut.
     """
     figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
-    panels = figure.subplots(1, 3, sharey=True)
-    for panel, iou, index in zip(panels, IOUS, range(3), strict=True):
-        for (name, curve), colour in zip(runs.items(), LINES * 9, strict=False):
-            shade = tuple(value / 255 for value in colour)
-            panel.plot(curve.thresholds, curve.single[index], color=shade, label=name, linewidth=1.8)
-            at = int(np.abs(curve.thresholds - thresholds[name]).argmin())
-            panel.plot(curve.thresholds[at], curve.single[index][at], "o", color=shade)
+    panels = figure.subplots(1, len(IOUS), sharey=True)
+    for panel, iou in zip(panels, IOUS, strict=True):
+        for (name, figures), colour in zip(runs.items(), cycle(LINES)):
+            curve, shade = figures["Curves"], tuple(value / 255 for value in colour)
+            panel.plot(curve["threshold"], curve[f"IoU{iou}"], color=shade, label=name, linewidth=1.8)
+            height = np.interp(figures["threshold"], curve["threshold"], curve[f"IoU{iou}"])
+            panel.plot(figures["threshold"], height, "o", color=shade)
         panel.set(title=f"IoU {iou}", xlabel="threshold", xlim=(0, 1), ylim=(0, 100))
         panel.grid(alpha=0.25)
     panels[0].set_ylabel("photos found, %")

@@ -14,12 +14,23 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from wsol import draw
-from wsol.boxes import find_boxes, normalise, scale_boxes
+from wsol.boxes import check_threshold, find_boxes, normalise, scale_boxes
 from wsol.data import Dataset, open_data, readable
 from wsol.data.dataset import Split, Truth
 from wsol.data.transforms import EvaluationImages, evaluation_view, ten_crop
 from wsol.errors import WsolError
-from wsol.metrics import PROTOCOL, SIZE, BoxAccuracy, Classification, PixelPrecision, centre_box, ranks, whole_image
+from wsol.metrics import (
+    IOUS,
+    PROTOCOL,
+    SIZE,
+    BoxAccuracy,
+    BoxCurves,
+    Classification,
+    PixelPrecision,
+    centre_box,
+    ranks,
+    whole_image,
+)
 from wsol.progress import bar
 from wsol.run import Run, load, write_json
 
@@ -50,15 +61,16 @@ def evaluate(
     of the heatmap's peak at which boxes are cut; None takes the recipe's, else the best on the `val` split where it
     has boxes, else 0.2. checkpoint: "best" or "last" (of a folder). ten_crop: classify by the mean over ten crops.
 
-    Returns the figures by metric name, in percent, None where undefined, with those of `CentreBox` and `WholeImage`.
+    Returns the figures by metric name, in percent, None where undefined, with those of `CentreBox` and `WholeImage`,
+    and `Curves`, the share of photos found over the threshold.
     Raises WsolError where data and run do not fit.
     """
     run = run if isinstance(run, Run) else load(run, checkpoint)
     photos = _open(run, data, split, on_bad_image)
-    if threshold is None:
-        _choose_threshold(run, data, split, on_bad_image, batch_size, workers)
-    else:
-        BoxAccuracy(threshold=threshold)
+    if threshold is not None:
+        check_threshold(threshold)
+    elif run.threshold_source == "default" and split != "val" and (val := _validation(run, data, on_bad_image)):
+        choose_threshold(run, val, batch_size, workers)
     source = "given" if threshold is not None else run.threshold_source
     tally = Tally(run.threshold if threshold is None else threshold)
     for index, rank, heatmap in _pass(run, photos, batch_size, workers, ten_crop):
@@ -79,7 +91,7 @@ def evaluate(
     }
     if output is not None:
         write_json(Path(output), figures)
-        _pictures(run, photos, tally, Path(output))
+        _pictures(run, photos, tally, figures, Path(output))
     return figures
 
 
@@ -134,7 +146,8 @@ class Tally:
         scores |= self._localization("", classes)
         if self.on_part:
             scores["PeakOnPart"] = 100 * float(np.mean(self.on_part))
-        return scores | {name: self._localization(name, classes) for name in BASELINES}
+        scores |= {name: self._localization(name, classes) for name in BASELINES}
+        return scores | {"Curves": _curves(self.boxes[""].curves()) if "" in self.boxes else None}
 
     def _localization(self, who: str, classes: int) -> dict[str, float | None]:
         found: dict[str, float | None] = dict.fromkeys((*BOXES, "BestThreshold", *MASKS))
@@ -181,29 +194,25 @@ def _open(run: Run, data: str | Path | Dataset, split: Split, on_bad_image: Lite
     return readable(photos, on_bad_image)
 
 
-def _choose_threshold(
-    run: Run,
-    data: str | Path | Dataset,
-    split: Split,
-    on_bad_image: Literal["raise", "skip"],
-    batch_size: int,
-    workers: int,
-) -> None:
-    """Stores the threshold of the best MaxBoxAcc on validation photos, when nobody has said one before."""
-    if run.threshold_source != "default" or isinstance(data, Dataset) or split == "val":
-        return
-    try:
-        photos = _open(run, data, "val", on_bad_image)
-    except WsolError:  # a data set without a validation split keeps the default
-        return
-    if not photos.has_boxes:
-        return
+def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: int = 2) -> None:
+    """Stores in the run the threshold of the best MaxBoxAcc on photos with boxes, those for validation."""
     metric = BoxAccuracy()
     for index, rank, heatmap in _pass(run, photos, batch_size, workers, False, "choosing the threshold"):
         boxes = photos.truth(index).boxes
         if len(boxes):
             metric.update(metric.score(heatmap, boxes, photos.image(index).size), rank)
     run.choose_threshold(metric.compute()["BestThreshold"], photos.name, len(photos))
+
+
+def _validation(run: Run, data: str | Path | Dataset, on_bad_image: Literal["raise", "skip"]) -> Dataset | None:
+    """Photos on which a threshold can be chosen, if the data set has such."""
+    if isinstance(data, Dataset):
+        return None
+    try:
+        photos = _open(run, data, "val", on_bad_image)
+    except WsolError:  # no validation split
+        return None
+    return photos if photos.has_boxes else None
 
 
 @torch.no_grad()
@@ -234,6 +243,12 @@ def _ten_crop_scores(run: Run, photos: Dataset, indices: Int[Tensor, " b"]) -> F
     return torch.stack(scores)
 
 
+def _curves(curves: BoxCurves, step: int = 10) -> dict[str, list[float]]:
+    """Accuracy over the threshold, at every hundredth, as JSON holds it."""
+    shown = {f"IoU{iou}": line[::step].round(2).tolist() for iou, line in zip(IOUS, curves.single, strict=True)}
+    return {"threshold": curves.thresholds[::step].round(2).tolist(), **shown}
+
+
 def _filled(boxes: Float[np.ndarray, "1 4"]) -> Float[np.ndarray, "S S"]:
     x0, y0, x1, y1 = boxes[0].round().astype(int)
     heatmap = np.zeros((SIZE, SIZE))
@@ -248,12 +263,10 @@ def _share_on(heatmap: Float[np.ndarray, "h w"], part: np.ndarray, threshold: fl
 
 
 @torch.no_grad()
-def _pictures(run: Run, photos: Dataset, tally: Tally, output: Path) -> None:
+def _pictures(run: Run, photos: Dataset, tally: Tally, figures: dict[str, Any], output: Path) -> None:
     """Curves, and the photos with the best and worst boxes, beside the JSON file."""
-    if "" in tally.boxes:
-        curves = tally.boxes[""].curves()
-        name = type(run.method).__name__
-        draw.curves({name: curves}, {name: tally.threshold}).save(output.with_suffix(".curves.png"))
+    if figures["Curves"]:
+        draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
     view, device = evaluation_view(run.settings.image_size), next(run.method.parameters()).device
     for name, heap in (("best", tally.best), ("worst", tally.worst)):
         cells = []

@@ -78,12 +78,12 @@ class Result:
             mask = np.ones_like(mask)
         return cv2.resize(mask.astype(np.uint8), self.size, interpolation=cv2.INTER_NEAREST).astype(bool)
 
-    def plot(self) -> Image.Image:
+    def plot(self, caption: bool = True) -> Image.Image:
         """The photo with heatmap, boxes and caption. Raises WsolError where the result came without its photo."""
         from wsol.draw import overlay
 
         heatmap = normalise(self.heatmap, (GRID, GRID))
-        return overlay(self._image(), heatmap, self.boxes, caption=f"{self.name} {self.score:.0%}")
+        return overlay(self._image(), heatmap, self.boxes, caption=f"{self.name} {self.score:.0%}" if caption else "")
 
     def crop(self, index: int = 0) -> Image.Image:
         """The photo cut to one of the best class's boxes."""
