@@ -23,7 +23,7 @@ from wsol.errors import WsolError
 from wsol.method import Method
 from wsol.progress import Progress
 from wsol.run import Run, build, describe, load, read_json
-from wsol.settings import Settings, method_class, plain, resolve
+from wsol.settings import Settings, method_class, plain, recipes_of, resolve
 from wsol.snapshots import Snapshots
 
 
@@ -44,7 +44,7 @@ def train(
     Returns the run with its best network. Raises WsolError for anything a user can mend.
     """
     kind, folder = method_class(method), Path(output)
-    if recipe is None and str(data) == "creatures":
+    if recipe is None and str(data) == "creatures" and "creatures" in recipes_of(kind):
         recipe = "creatures"
     settings, options = resolve(kind, recipe, given)
     settings = _settle_backbone(settings)
@@ -61,10 +61,9 @@ def train(
     return load(folder)
 
 
-def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False, epochs: int | None = None) -> None:
+def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False) -> None:
     """Runs the loop on two splits; writes checkpoints, logs and contact sheets into the run's folder."""
     settings, folder = run.settings, run.folder
-    epochs = settings.epochs if epochs is None else epochs
     loading: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "num_workers": settings.workers,
@@ -78,16 +77,16 @@ def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False, 
         )
     loop = Loop(run.method, settings, len(batches))
     snapshots = Snapshots(run, validation)
-    if epochs == 0:
+    if settings.epochs == 0:
         snapshots.save_untrained()
         return
     with _quiet():
         trainer = L.Trainer(
-            max_epochs=epochs,
+            max_epochs=settings.epochs,
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
             gradient_clip_val=settings.clip or None,
             callbacks=[Progress(), snapshots],
-            logger=[CSVLogger(folder, "", "", flush_logs_every_n_steps=20), TensorBoardLogger(folder, "", "")],
+            logger=[CSVLogger(folder, "", "", flush_logs_every_n_steps=1), TensorBoardLogger(folder, "", "")],
             log_every_n_steps=10,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -130,8 +129,8 @@ class Loop(L.LightningModule):
         if not torch.isfinite(loss):
             parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
             raise WsolError(f"the loss is no longer finite ({parts}); lower --learning-rate or set --clip 5")
-        self.log_dict({f"loss/{name}": term.detach() for name, term in terms.items()})
-        self.log("loss/total", loss.detach())
+        named = {f"loss/{name}": term.detach() for name, term in terms.items()} | {"loss/total": loss.detach()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
     def validation_step(self, batch: list[Tensor]) -> None:

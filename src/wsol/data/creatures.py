@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -150,16 +149,16 @@ def creature(rng: np.random.Generator, label: int, family: tuple[Colour, Colour,
     spread, tail = rng.uniform(0.15, 0.45), rng.uniform(0.6, 1.5)
     rise = rng.uniform(-0.7, 0.35)
     root = np.array([-0.75 * long, -0.05])
-    tip = [*root, -tail, -rise]
+    tip = root + [-tail, -rise]
     yield Shape(
-        _smooth([[*root, 0.2, -0.25], [*tip, 0, -spread], [*tip, 0.12, 0], [*tip, 0, spread], [*root, 0.2, 0.3]]), dark
+        _smooth([root + [0.2, -0.25], tip + [0, -spread], tip + [0.12, 0], tip + [0, spread], root + [0.2, 0.3]]), dark
     )
     if rng.random() < 0.75:
         length = rng.uniform(0.35, 0.9)
         for x in (-0.12, 0.28):
             foot = np.array([x + rng.uniform(-0.1, 0.15), tall * 0.85 + length])
             yield Shape(_stroke(np.array([x, tall * 0.7]), foot, 0.055), (0.45, 0.33, 0.25))
-            yield Shape(_stroke(foot - [0.1, 0], [*foot, 0.24, 0.02], 0.05), (0.45, 0.33, 0.25))
+            yield Shape(_stroke(foot - [0.1, 0], foot + [0.24, 0.02], 0.05), (0.45, 0.33, 0.25))
     neck = rng.uniform(0.15, 0.85)
     lean = rng.uniform(0.35, 1.15)
     head = np.array([0.62 * long + neck * np.cos(lean), -0.45 * tall - neck * np.sin(lean) - 0.22])
@@ -238,8 +237,8 @@ def placed(shapes: list[Shape], rng: np.random.Generator, side: int) -> list[Sha
 
 def paint(canvas: Float[np.ndarray, "S S 3"], shape: Shape) -> None:
     """Fills a shape: lighter above, darker below, with its texture."""
-    x0, y0 = np.floor(shape.outline.min(0)).astype(int).clip(0)
-    x1, y1 = (np.ceil(shape.outline.max(0)).astype(int) + 1).clip(0, len(canvas))
+    x0, y0 = np.floor(shape.outline.min(0)).astype(int).clip(0).tolist()
+    x1, y1 = (np.ceil(shape.outline.max(0)).astype(int) + 1).clip(0, len(canvas)).tolist()
     if x0 >= x1 or y0 >= y1:
         return
     cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
@@ -275,11 +274,8 @@ def background(rng: np.random.Generator, side: int) -> Float[np.ndarray, "S S 3"
         ((0.35, 0.45, 0.33), (0.60, 0.68, 0.48)),
     )[kind]
     down = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
-    canvas = (
-        np.array(high, np.float32) * (1 - down)
-        + np.array(low, np.float32) * down
-        + rng.normal(0, 0.04, 3).astype(np.float32)
-    )
+    low, high = np.array(low, np.float32), np.array(high, np.float32)
+    canvas = high * (1 - down) + low * down + rng.normal(0, 0.04, 3).astype(np.float32)
     canvas = np.repeat(canvas, side, 1)
     for cells, strength in ((4, 0.10), (12, 0.07), (40, 0.05)):
         wide = cells // 3 + 1 if kind == 2 else cells
@@ -288,13 +284,13 @@ def background(rng: np.random.Generator, side: int) -> Float[np.ndarray, "S S 3"
     for _ in range(rng.integers(14, 30)):
         near = rng.uniform(0.02, 0.09) * side
         where = rng.uniform(0, side, 2)
-        tone = np.array(low) * rng.uniform(0.75, 1.3) if rng.random() < 0.7 else _borrowed(rng)
+        tone = low * rng.uniform(0.75, 1.3) if rng.random() < 0.7 else _borrowed(rng)
         shape = (
             _ellipse(where, (near, near * rng.uniform(0.5, 0.9)), rng.uniform(0, 3))
             if rng.random() < (0.25, 0.9, 0.6, 0.1)[kind]
             else _leaf(where, where + near * rng.normal(0, 1.6, 2), near * 0.3)
         )
-        paint(canvas, Shape(shape, tuple(tone.clip(0, 1)), shade=0.3))
+        paint(canvas, Shape(shape, tuple(tone.clip(0, 1).tolist()), shade=0.3))
     return canvas.clip(0, 1)
 
 
@@ -338,13 +334,13 @@ def _leaf(start: tuple[float, float] | np.ndarray, end: tuple[float, float] | np
     return np.concatenate([start + t * along + bulge * across, (start + t * along - bulge * across)[::-1]])
 
 
-def _stroke(start: np.ndarray, end: Any, width: float) -> Outline:
+def _stroke(start: np.ndarray, end: np.ndarray, width: float) -> Outline:
     along = end - start
     across = np.array([-along[1], along[0]]) / (np.linalg.norm(along) + 1e-9) * width / 2
     return np.array([start + across, end + across, end - across, start - across])
 
 
-def _smooth(points: list[Any]) -> Outline:
+def _smooth(points: list[np.ndarray]) -> Outline:
     """Rounded corners, by Chaikin's corner cutting."""
     outline = np.array(points, float)
     for _ in range(2):

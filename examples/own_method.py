@@ -1,0 +1,41 @@
+"""A method of your own in one file: features are dropped at random places, so that no single part can be relied on.
+
+`@register` makes it known to `wsol.train`, `wsol.evaluate` and `wsol.locate`; the arguments after `classes` become
+settings of recipes and runs.
+"""
+
+import torch
+from torch import Tensor
+
+import wsol
+from wsol.maps import erase
+from wsol.method import Backbone, Images, Labels, Reference, cross_entropy, register
+from wsol.methods import CAM
+
+
+@register
+class Forgetful(CAM):
+    """CAM that sees the whole photo once and once with places missing.
+
+    share: how many places are dropped, 0 to 1.
+    """
+
+    reference = Reference("forgetful", "Forgetful Networks Look Twice", "example", 2026)
+
+    def __init__(self, backbone: Backbone, classes: int, share: float = 0.5) -> None:
+        super().__init__(backbone, classes)
+        self.share = share
+
+    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
+        features = self.backbone(images)
+        dropped = torch.rand_like(features[:, 0]) < self.share
+        whole, _ = self.head(features)
+        partial, _ = self.head(erase(features, dropped))
+        return {"whole": cross_entropy(whole, labels), "partial": cross_entropy(partial, labels)}
+
+
+if __name__ == "__main__":
+    settings = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 112, "epochs": 1}
+    run = wsol.train("forgetful", "creatures", "runs/forgetful", learning_rate=0.02, share=0.4, **settings)
+    figures = wsol.evaluate(run, "creatures")
+    print({name: round(figures[name], 1) for name in ("Top1Cls", "MaxBoxAcc", "PxAP")})

@@ -1,0 +1,28 @@
+"""A method without any framework: a backbone, a loss, an optimiser. Prints the loss and the boxes of four photos."""
+
+import torch
+from torch.utils.data import DataLoader
+
+from wsol.backbones import build_backbone
+from wsol.data import Creatures
+from wsol.data.transforms import TrainingImages
+from wsol.methods import EIL
+from wsol.result import cut_boxes
+
+photos = Creatures("train", images=64, size=128)
+method = EIL(build_backbone("resnet18", map_stride=8), classes=len(photos.classes))
+optimiser = torch.optim.SGD(method.parameters(), lr=0.01, momentum=0.9)
+
+for images, labels in DataLoader(TrainingImages(photos, size=112), batch_size=16, shuffle=True):
+    loss = sum(method.loss(images, labels).values())
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    print(f"loss {loss.item():.3f}")
+
+with torch.no_grad():
+    prediction = method.eval().predict(images[:4])
+    best = prediction.logits.argmax(1, keepdim=True)
+    for heatmap in method.heatmaps(prediction, best)[:, 0]:
+        boxes, _ = cut_boxes(heatmap.numpy(), size=(112, 112), threshold=0.2)
+        print(boxes.round(1).tolist())
