@@ -18,7 +18,14 @@ from cyclopts import App, Parameter
 import wsol
 from wsol.evaluation import BASELINES, BOXES, CLASSIFICATION, MASKS
 
-COLUMNS = (*CLASSIFICATION, *BOXES, *MASKS, "PeakOnPart", "threshold", "minutes")
+COLUMNS = (
+    *CLASSIFICATION,
+    *(name for name in BOXES if name != "MaxBoxAcc50"),
+    *MASKS,
+    "PeakOnPart",
+    "threshold",
+    "minutes",
+)
 app = App(help=__doc__)
 
 

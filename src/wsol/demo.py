@@ -73,16 +73,15 @@ def demo(output: str | Path, minutes: float = 5.0, seed: int = 0) -> Path:
 
     page = folder / "index.html"
     strangers = Creatures("test", images=8, size=2 * size, seed=seed + 1)
+    shown = sheet(trained, strangers)
+    shown.save(folder / "sheet.jpg", quality=90)
     facts = {
         "epochs": epochs,
         "minutes": f"{(time.monotonic() - began) / 60:.0f}",
         "classes": len(strangers.classes),
-        **{
-            word: len(splits[split])
-            for word, split in (("training", "train"), ("validation", "val"), ("photos", "test"))
-        },
+        **{split: len(photos) for split, photos in splits.items()},
     }
-    page.write_text(_page(figures, sheet(trained, strangers), facts), encoding="utf-8")
+    page.write_text(_page(figures, shown, facts), encoding="utf-8")
     return page
 
 

@@ -2,14 +2,14 @@
 
 import torch
 from oracles import methods as oracle
-from oracles.networks import batch, plain
+from oracles.networks import batch, loud, plain
 
 from wsol.maps import min_max
 from wsol.methods import CAM
 
 
 def pair(depth: int) -> tuple[CAM, CAM]:
-    linear = CAM(plain(), 5, head_depth=depth, head_width=7, head_form="linear")
+    linear = loud(CAM(plain(), 5, head_depth=depth, head_width=7, head_form="linear"))
     torch.nn.init.normal_(linear.head.classifier.bias)
     conv = CAM(plain(), 5, head_depth=depth, head_width=7, head_form="conv")
     conv.load_state_dict(linear.state_dict())
@@ -33,7 +33,7 @@ def test_both_forms_of_the_head_agree() -> None:
 
 def test_loss_and_map_equal_the_slow_twin() -> None:
     images, labels = batch()
-    method = CAM(plain(), 5, head_depth=1, head_width=7)
+    method = loud(CAM(plain(), 5, head_depth=1, head_width=7))
     loss = method.loss(images, labels)["classification"]
     assert abs(loss.item() - oracle.cam(method, images, labels.tolist())) < 1e-5
     with torch.no_grad():

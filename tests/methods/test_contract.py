@@ -8,13 +8,14 @@ from oracles.networks import batch, normed, plain
 
 from wsol.maps import min_max
 from wsol.method import METHODS
+from wsol.settings import options_of
 
 EVERY = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
 def make(method, backbone, classes: int = 5):
     torch.manual_seed(0)
-    return method(backbone, classes)
+    return method(backbone, classes, **{"head_width": 8} if "head_width" in options_of(method) else {})
 
 
 @EVERY

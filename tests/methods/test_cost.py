@@ -1,17 +1,23 @@
 """Training cost as a ratio to CAM, in multiply-accumulates counted exactly; the papers' arithmetic within 1 %."""
 
+from functools import cache
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from wsol.backbones import build_backbone
+from wsol.backbones import Backbone, build_backbone
 from wsol.methods import CAM, EIL, MEIL, ACoL
+
+
+@cache
+def backbone(map_stride: int) -> Backbone:
+    return build_backbone("vgg16", map_stride=map_stride)
 
 
 def macs(method, options: dict, map_stride: int = 16) -> float:
     """Multiply-accumulates of one loss on one image of 224 pixels, forward, without any arithmetic done."""
-    network = method(build_backbone("vgg16", map_stride=map_stride), 200, **options)
-    network.to("meta")
+    network = method(backbone(map_stride), 200, **options).to("meta")
     with FlopCounterMode(display=False) as counter:
         network.loss(torch.rand(1, 3, 224, 224, device="meta"), torch.zeros(1, dtype=torch.long, device="meta"))
     return counter.get_total_flops() / 2

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from oracles import methods as oracle
-from oracles.networks import batch, normed, plain
+from oracles.networks import batch, loud, normed, plain
 
 from wsol.errors import WsolError
 from wsol.maps import channel_mean, peak
@@ -22,7 +22,7 @@ def like(method, other):
 @pytest.mark.parametrize("threshold", [0.5, 0.9])
 def test_eil_equals_its_slow_twin(boundary: str, threshold: float) -> None:
     images, labels = batch()
-    method = EIL(plain(), 5, boundary=boundary, erase_threshold=threshold, sigma=2.0)
+    method = loud(EIL(plain(), 5, boundary=boundary, erase_threshold=threshold, sigma=2.0))
     terms = method.loss(images, labels)
     intact, erased = oracle.eil(method, images, labels.tolist(), [boundary], "I")
     assert terms["intact"].item() == pytest.approx(intact, abs=1e-5)
@@ -36,6 +36,7 @@ def test_meil_equals_its_slow_twin(boundaries: tuple[str, ...], variant) -> None
     images, labels = batch()
     weights = (0.5, 1.5, 3.0)[: len(boundaries)]
     method = MEIL(plain(), 5, boundaries=boundaries[::-1], variant=variant, sigmas=weights, erase_threshold=0.8)
+    loud(method)
     terms = method.loss(images, labels)
     expected = oracle.eil(method, images, labels.tolist(), list(boundaries), variant)
     assert list(terms) == ["intact", *(f"erased_{boundary}" for boundary in boundaries)]
@@ -45,7 +46,7 @@ def test_meil_equals_its_slow_twin(boundaries: tuple[str, ...], variant) -> None
 
 def test_the_two_variants_differ_with_two_sites() -> None:
     images, labels = batch()
-    one = MEIL(plain(), 5, boundaries=("a", "b"), variant="I", erase_threshold=0.5)
+    one = loud(MEIL(plain(), 5, boundaries=("a", "b"), variant="I", erase_threshold=0.5))
     two = like(MEIL(plain(), 5, boundaries=("a", "b"), variant="II", erase_threshold=0.5), one)
     assert not torch.isclose(one.loss(images, labels)["erased_b"], two.loss(images, labels)["erased_b"])
     torch.testing.assert_close(one.loss(images, labels)["erased_a"], two.loss(images, labels)["erased_a"])

@@ -13,7 +13,7 @@ def channel_mean(features: Tensor) -> Tensor:
     for i in range(b):
         for y in range(h):
             for x in range(w):
-                out[i, y, x] = sum(float(features[i, k, y, x]) for k in range(c)) / c
+                out[i, y, x] = sum(features[i, k, y, x].item() for k in range(c)) / c
     return out
 
 
@@ -42,5 +42,5 @@ def erase(features: Tensor, where: list[tuple[int, int]]) -> Tensor:
 
 def cross_entropy(logits: Tensor, label: int) -> float:
     """-log softmax(logits)[label] of one image."""
-    values = [float(v) for v in logits]
+    values = logits.tolist()
     return -math.log(math.exp(values[label]) / sum(math.exp(v) for v in values))

@@ -1,0 +1,27 @@
+"""The demo's page: one file, both methods beside the trivial boxes, pictures inside."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from wsol.data import creatures
+from wsol.demo import demo
+
+
+def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(creatures, "COUNTS", {"train": 36, "val": 12, "test": 12})
+    page = demo(tmp_path, minutes=0.01)
+    text = page.read_text()
+    for row in ("CAM", "EIL", "CentreBox", "WholeImage"):
+        assert re.search(rf"<tr><th>{row}</th>(<td>[\d.]*</td>)+</tr>", text)
+    assert "$" not in text
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    pictures = [Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", text)]
+    assert len(pictures) == 2
+    sheet = pictures[0]
+    assert sheet.width > 4 * 224 and sheet.height > 8 * 224
+    assert {each.name for each in tmp_path.iterdir()} >= {"index.html", "sheet.jpg", "cam", "eil", "cam.json", "eil.json"}
