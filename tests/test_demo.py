@@ -23,5 +23,5 @@ def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     pictures = [Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", text)]
     assert len(pictures) == 2
     sheet = pictures[0]
-    assert sheet.width > 4 * 224 and sheet.height > 8 * 224
-    assert {each.name for each in tmp_path.iterdir()} >= {"index.html", "sheet.jpg", "cam", "eil", "cam.json", "eil.json"}
+    assert sheet.width > 4 * 224 and sheet.height > 5 * 224
+    assert (tmp_path / "sheet.jpg").is_file()

@@ -72,7 +72,7 @@ def demo(output: str | Path, minutes: float = 5.0, seed: int = 0) -> Path:
         console.print(table(figures[title]))
 
     page = folder / "index.html"
-    strangers = Creatures("test", images=8, size=2 * size, seed=seed + 1)
+    strangers = Creatures("test", images=5, size=2 * size, seed=seed + 1)
     shown = sheet(trained, strangers)
     shown.save(folder / "sheet.jpg", quality=90)
     facts = {
@@ -92,18 +92,19 @@ def _fresh(name: str, folder: Path, seed: int) -> Run:
     return build(folder, kind, settings, options, Creatures(images=0).classes, "creatures")
 
 
-def _seconds_per_epoch(run: Run, photos: Dataset, steps: int = 6) -> float:
-    """Timed on a few steps of a network that is thrown away; the first two prepare kernels."""
+def _seconds_per_epoch(run: Run, photos: Dataset, warm: int = 3, timed: int = 5) -> float:
+    """Timed on steps of a network that is thrown away; the first ones prepare kernels."""
     settings, method = run.settings, deepcopy(run.method).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batches = DataLoader(TrainingImages(photos, settings.image_size), batch_size=settings.batch_size)
+    images, labels = next(iter(DataLoader(TrainingImages(photos, settings.image_size), settings.batch_size)))
+    images = images.contiguous(memory_format=torch.channels_last)
     began = time.monotonic()
-    for step, (images, labels) in zip(range(steps), batches, strict=False):
-        if step == 2:
+    for step in range(warm + timed):
+        if step == warm:
             began = time.monotonic()
         with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16(settings.precision)):
-            terms = method.loss(images.contiguous(memory_format=torch.channels_last), labels)
+            terms = method.loss(images, labels)
         torch.autograd.backward(list(terms.values()))
-    return (time.monotonic() - began) / (steps - 2) * (len(photos) // settings.batch_size)
+    return (time.monotonic() - began) / timed * (len(photos) // settings.batch_size)
 
 
 def _page(figures: dict[str, Any], shown: Image.Image, facts: dict[str, Any]) -> str:

@@ -212,7 +212,7 @@ def _validation(run: Run, data: str | Path | Dataset, on_bad_image: Literal["rai
         photos = _open(run, data, "val", on_bad_image)
     except WsolError:  # no validation split
         return None
-    return photos if photos.has_boxes else None
+    return photos if len(photos) and photos.has_boxes else None
 
 
 @torch.no_grad()

@@ -40,9 +40,10 @@ class Progress(L.Callback):
         done, spent = trainer.global_step, time.monotonic() - self.began
         left = spent * (self.total - done) / max(done - self.first, 1)
         figures = trainer.callback_metrics
+        validation = f"validation Top1Cls {float(figures['Top1Cls']):.1f} %  " if "Top1Cls" in figures else ""
         self.bar.console.print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(figures['loss/total']):.3f}  "
-            f"validation Top1Cls {float(figures['Top1Cls']):.1f} %  {_clock(left)} left",
+            f"{validation}{_clock(left)} left",
             highlight=False,
         )
 

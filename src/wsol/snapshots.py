@@ -16,7 +16,7 @@ from wsol.run import Run, save
 class Snapshots(L.Callback):
     """Saves last and best networks each epoch, the optimiser's state, and a contact sheet every few epochs.
 
-    Best is the highest validation Top1Cls, the later epoch on a tie: boxes play no part.
+    Best is the highest validation Top1Cls, the later epoch on a tie and without validation photos: boxes play no part.
     """
 
     def __init__(self, run: Run, validation: Dataset, photos: int = 8) -> None:
@@ -33,14 +33,15 @@ class Snapshots(L.Callback):
         epoch, folder = trainer.current_epoch + 1, self.run.folder
         about = {"epoch": epoch} | {name: float(value) for name, value in trainer.callback_metrics.items()}
         save(self.run.method, folder / "last.safetensors", about)
-        if about["Top1Cls"] >= self.best:
-            self.best = about["Top1Cls"]
+        figure = about.get("Top1Cls", 100.0)
+        if figure >= self.best:
+            self.best = figure
             save(self.run.method, folder / "best.safetensors", about)
         partial = folder / "resume.ckpt.part"
         trainer.save_checkpoint(partial)
         partial.replace(folder / "resume.ckpt")
         every = self.run.settings.sheet_every
-        if every and (epoch % every == 0 or epoch == trainer.max_epochs):
+        if every and len(self.shown) and (epoch % every == 0 or epoch == trainer.max_epochs):
             self.draw(epoch)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:

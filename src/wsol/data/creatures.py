@@ -82,7 +82,7 @@ class Creatures(Dataset):
         size: int = 128,
         seed: int = 0,
         classes: int = 12,
-        body_hint: float = 0.5,
+        body_hint: float = 0.8,
     ) -> None:
         if not 2 <= classes <= 12 * len(MARKS):
             raise WsolError(f"creatures come in 2 to {12 * len(MARKS)} classes, not {classes}")
