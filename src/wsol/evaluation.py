@@ -215,7 +215,6 @@ def _validation(run: Run, data: str | Path | Dataset, on_bad_image: Literal["rai
     return photos if len(photos) and photos.has_boxes else None
 
 
-@torch.no_grad()
 def _pass(
     run: Run, photos: Dataset, batch_size: int, workers: int, crops: bool, said: str = "evaluating"
 ) -> Iterator[tuple[int, int, Float[np.ndarray, "h w"]]]:
@@ -226,9 +225,10 @@ def _pass(
     with bar(said) as shown:
         task = shown.add_task("", total=len(photos))
         for images, labels, indices in batches:
-            prediction = method.predict(images.to(device))
-            heatmaps = method.heatmaps(prediction, labels[:, None].to(device))[:, 0].float().cpu().numpy()
-            logits = _ten_crop_scores(run, photos, indices) if crops else prediction.logits.float().cpu()
+            with torch.no_grad():
+                prediction = method.predict(images.to(device))
+                heatmaps = method.heatmaps(prediction, labels[:, None].to(device))[:, 0].float().cpu().numpy()
+                logits = _ten_crop_scores(run, photos, indices) if crops else prediction.logits.float().cpu()
             yield from zip(indices.tolist(), ranks(logits, labels).tolist(), heatmaps, strict=True)
             shown.advance(task, len(labels))
 
@@ -267,12 +267,12 @@ def _pictures(run: Run, photos: Dataset, tally: Tally, figures: dict[str, Any], 
     """Curves, and the photos with the best and worst boxes, beside the JSON file."""
     if figures["Curves"]:
         draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
-    view, device = evaluation_view(run.settings.image_size), next(run.method.parameters()).device
+    device = next(run.method.parameters()).device
     for name, heap in (("best", tally.best), ("worst", tally.worst)):
         cells = []
         for quality, index in sorted(heap, reverse=True):
             image, sample = photos.image(index), photos.samples[index]
-            prediction = run.method.predict(view(image)[None].to(device))
+            prediction = run.method.predict(evaluation_view(image, run.settings.image_size)[None].to(device))
             raw = run.method.heatmaps(prediction, torch.tensor([[sample.label]], device=device))[0, 0]
             heatmap = normalise(raw.float().cpu().numpy(), (SIZE, SIZE))
             boxes = find_boxes(heatmap, tally.threshold)

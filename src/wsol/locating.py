@@ -52,11 +52,12 @@ def _results(
 ) -> Iterator[Result]:
     method = run.method.eval()
     device = next(method.parameters()).device
-    view = evaluation_view(run.settings.image_size)
     opened = _opened(photos, on_bad)
     while batch := list(islice(opened, batch_size)):
         with torch.no_grad():
-            prediction = method.predict(torch.stack([view(image) for _, image in batch]).to(device))
+            prediction = method.predict(
+                torch.stack([evaluation_view(image, run.settings.image_size) for _, image in batch]).to(device)
+            )
             scores, best = prediction.logits.float().softmax(1).topk(classes)
             heatmaps = method.heatmaps(prediction, best).float().cpu().numpy()
         for (name, image), row_scores, row_best, row_maps in zip(

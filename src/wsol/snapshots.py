@@ -60,11 +60,11 @@ class Snapshots(L.Callback):
     def draw(self, epoch: int) -> None:
         """Heatmaps of the true class on a few validation photos, without any box."""
         method = self.run.method.eval()
-        view, device = evaluation_view(self.run.settings.image_size), next(method.parameters()).device
+        device = next(method.parameters()).device
         cells = []
         for index in self.shown:
             image, label = self.validation.image(int(index)), self.validation.samples[index].label
-            prediction = method.predict(view(image)[None].to(device))
+            prediction = method.predict(evaluation_view(image, self.run.settings.image_size)[None].to(device))
             heatmap = method.heatmaps(prediction, torch.tensor([[label]], device=device))[0, 0]
             side = (224, 224)
             picture = overlay(image.resize(side), normalise(heatmap.float().cpu().numpy(), side))

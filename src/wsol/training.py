@@ -2,6 +2,7 @@
 
 import logging
 import math
+import signal
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
-from wsol.data.transforms import EvaluationImages, TrainingImages
+from wsol.data.transforms import EvaluationImages, Shuffled, TrainingImages
 from wsol.errors import WsolError
 from wsol.method import Method
 from wsol.progress import Progress
@@ -69,7 +70,16 @@ def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False) 
         "num_workers": settings.workers,
         "persistent_workers": settings.workers > 0,
     }
-    batches = DataLoader(TrainingImages(training, settings.image_size), shuffle=True, drop_last=True, **loading)
+    state = folder / "resume.ckpt"
+    resume = resume and state.exists()
+    begun = torch.load(state, weights_only=True)["epoch"] + 1 if resume else 0
+    batches = DataLoader(
+        TrainingImages(training, settings.image_size, settings.seed),
+        sampler=Shuffled(len(training), settings.seed, begun),
+        drop_last=True,
+        generator=torch.Generator(),
+        **loading,
+    )
     if len(batches) == 0:
         raise WsolError(
             f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}; "
@@ -95,16 +105,12 @@ def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False) 
             accelerator="auto",
             devices=1,
         )
-        state = folder / "resume.ckpt"
-        trainer.fit(
-            loop,
-            batches,
-            DataLoader(EvaluationImages(validation, settings.image_size), **loading),
-            ckpt_path=state if resume and state.exists() else None,
-            weights_only=True,
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        checking = DataLoader(EvaluationImages(validation, settings.image_size), generator=torch.Generator(), **loading)
+        try:
+            trainer.fit(loop, batches, checking, ckpt_path=state if resume else None, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C, which it then ignores for good
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from error
 
 
 class Loop(L.LightningModule):
@@ -119,7 +125,7 @@ class Loop(L.LightningModule):
         self.settings, self.steps_per_epoch = settings, steps_per_epoch
 
     def on_train_epoch_start(self) -> None:
-        # the shuffle and the crops of an epoch depend on its number alone: a resumed run sees the same photos
+        # what a method draws in an epoch depends on its number alone, also in a resumed run
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: list[Tensor]) -> Tensor:

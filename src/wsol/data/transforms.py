@@ -1,6 +1,6 @@
 """Views of photos for networks: float32 (3, S, S), RGB in [0, 1]."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,29 +10,20 @@ from torch import Tensor
 
 from wsol.data.dataset import Dataset
 
-View = Callable[[Image.Image], Float[Tensor, "3 S S"]]
 
-
-def training_view(size: int) -> View:
-    """Resize to 8/7 of `size` (256 for 224) without regard to aspect, crop at random, mirror every other photo.
-
-    Randomness comes from torch's generator, so that a seeded worker repeats itself.
-    """
+def training_view(image: Image.Image, size: int, chance: torch.Generator) -> Float[Tensor, "3 S S"]:
+    """Resize to 8/7 of `size` (256 for 224) without regard to aspect, crop at random, mirror every other photo."""
     large = size * 8 // 7
-
-    def view(image: Image.Image) -> Float[Tensor, "3 S S"]:
-        x, y = torch.randint(0, large - size + 1, (2,)).tolist()
-        image = image.resize((large, large), Image.Resampling.BILINEAR).crop((x, y, x + size, y + size))
-        if torch.rand(()) < 0.5:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return to_tensor(image)
-
-    return view
+    x, y = torch.randint(0, large - size + 1, (2,), generator=chance).tolist()
+    image = image.resize((large, large), Image.Resampling.BILINEAR).crop((x, y, x + size, y + size))
+    if torch.rand((), generator=chance) < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return to_tensor(image)
 
 
-def evaluation_view(size: int) -> View:
+def evaluation_view(image: Image.Image, size: int) -> Float[Tensor, "3 S S"]:
     """Resize straight to `size`, so that the whole object is seen; Pillow's bilinear."""
-    return lambda image: to_tensor(image.resize((size, size), Image.Resampling.BILINEAR))
+    return to_tensor(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def ten_crop(image: Image.Image, size: int) -> Float[Tensor, "10 3 S S"]:
@@ -51,26 +42,47 @@ def to_tensor(image: Image.Image) -> Float[Tensor, "3 H W"]:
 
 
 class TrainingImages(torch.utils.data.Dataset):
-    """Photos and labels for training: (3, S, S) and an int. It never asks a data set for its truth."""
+    """Photos and labels for training: (3, S, S) and an int. It never asks a data set for its truth.
 
-    def __init__(self, photos: Dataset, size: int) -> None:
-        self.photos, self.view = photos, training_view(size)
+    They are asked for by their place in the whole training, n of epoch 0, then n of epoch 1 ...: crop and mirroring
+    depend on (seed, place) alone, so that a resumed run sees what an uninterrupted one would have seen.
+    """
+
+    def __init__(self, photos: Dataset, size: int, seed: int = 0) -> None:
+        self.photos, self.size, self.seed = photos, size, seed
 
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.view(self.photos.image(index)), self.photos.samples[index].label
+    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+        index, chance = place % len(self.photos), torch.Generator().manual_seed(self.seed * 1_000_000_007 + place)
+        return training_view(self.photos.image(index), self.size, chance), self.photos.samples[index].label
+
+
+class Shuffled(torch.utils.data.Sampler[int]):
+    """Places in the whole training, shuffled within each epoch; `epoch` is the first one that is iterated over."""
+
+    def __init__(self, photos: int, seed: int, epoch: int = 0) -> None:
+        self.photos, self.seed, self.epoch = photos, seed, epoch
+
+    def __len__(self) -> int:
+        return self.photos
+
+    def __iter__(self) -> Iterator[int]:
+        chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.photos, generator=chance) + self.epoch * self.photos
+        self.epoch += 1
+        return iter(order.tolist())
 
 
 class EvaluationImages(torch.utils.data.Dataset):
     """Photos, labels and indices for measuring: (3, S, S), int, int."""
 
     def __init__(self, photos: Dataset, size: int) -> None:
-        self.photos, self.view = photos, evaluation_view(size)
+        self.photos, self.size = photos, size
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        return self.view(self.photos.image(index)), self.photos.samples[index].label, index
+        return evaluation_view(self.photos.image(index), self.size), self.photos.samples[index].label, index

@@ -1,0 +1,113 @@
+"""Run folders: what is written comes back, and damaged or foreign files are named."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from wsol.data import Creatures
+from wsol.errors import WsolError
+from wsol.method import METHODS
+from wsol.run import Run, build, describe, load, save
+from wsol.settings import resolve
+
+
+def stored(folder: Path, method: str = "eil") -> Run:
+    kind = METHODS[method]
+    small = {"head_width": 8} if method == "acol" else {}
+    settings, options = resolve(kind, None, {"backbone": "resnet18", "weights": "none", "image_size": 32, **small})
+    run = build(folder, kind, settings, options, Creatures(images=0).classes, "creatures")
+    describe(run)
+    for name in ("best", "last"):
+        save(run.method, folder / f"{name}.safetensors", {"epoch": 1})
+    return run
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_comes_back_as_it_was(tmp_path: Path, method: str) -> None:
+    run, again = stored(tmp_path, method), load(tmp_path)
+    images = torch.rand(2, 3, 32, 32)
+    one, two = (each.method.eval().predict(images).logits for each in (run, again))
+    assert torch.equal(one, two)
+    assert (again.classes, again.options, again.settings, again.data) == (
+        run.classes,
+        run.options,
+        run.settings,
+        run.data,
+    )
+    assert not again.method.training
+
+
+def test_the_threshold_says_where_it_comes_from(tmp_path: Path) -> None:
+    run = stored(tmp_path)
+    assert (run.threshold, run.threshold_source) == (0.2, "default")
+    run.choose_threshold(0.35, "cub", 250)
+    assert (load(tmp_path).threshold, run.threshold_source) == (0.35, "validation")
+    about = json.loads((tmp_path / "run.json").read_text())
+    about["settings"]["threshold"] = 0.1
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    assert (load(tmp_path).threshold, load(tmp_path).threshold_source) == (0.1, "recipe")
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WsolError, match=r"run\.json is missing"):
+        load(tmp_path / "nothing")
+
+
+class Trap:
+    def __reduce__(self):
+        return pytest.fail, ("a checkpoint was unpickled",)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 200, pickle.dumps(Trap())])
+def test_damaged_or_foreign_weights_are_named_and_never_unpickled(tmp_path: Path, content: bytes) -> None:
+    stored(tmp_path)
+    (tmp_path / "best.safetensors").write_bytes(content)
+    with pytest.raises(WsolError, match=r"best\.safetensors: damaged"):
+        load(tmp_path)
+
+
+def test_truncated_weights_are_named(tmp_path: Path) -> None:
+    stored(tmp_path)
+    path = tmp_path / "best.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(WsolError, match=r"best\.safetensors: damaged"):
+        load(tmp_path)
+    assert load(tmp_path, "last").checkpoint["checkpoint"] == "last"
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    stored(tmp_path)
+    about = json.loads((tmp_path / "run.json").read_text())
+    about["classes"] = about["classes"][:5]
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    with pytest.raises(WsolError, match="does not fit the network") as error:
+        load(tmp_path)
+    assert "head.classifier" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "not readable as JSON"), ("[]", "no JSON object"), ('{"method": "eil"}', "incomplete")]
+)
+def test_a_damaged_description_is_named(tmp_path: Path, text: str, said: str) -> None:
+    stored(tmp_path)
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(WsolError, match=r"run\.json") as error:
+        load(tmp_path)
+    assert said in str(error.value)
+
+
+def test_what_cannot_be_written_is_named_and_nothing_is_lost(tmp_path: Path, monkeypatch) -> None:
+    run = stored(tmp_path)
+    before = (tmp_path / "best.safetensors").read_bytes()
+
+    def full(*_, **__) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wsol.run.save_file", full)
+    with pytest.raises(WsolError, match=r"best\.safetensors: could not be written .*No space left"):
+        save(run.method, tmp_path / "best.safetensors", {})
+    assert (tmp_path / "best.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))

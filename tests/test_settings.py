@@ -1,0 +1,85 @@
+"""Settings: where values come from, and what is said of wrong ones."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from wsol.backbones import BACKBONES
+from wsol.errors import WsolError
+from wsol.method import METHODS
+from wsol.methods import EIL, MEIL
+from wsol.settings import Settings, method_class, options_of, recipes_of, resolve
+
+ALL = [(kind, recipe) for kind in METHODS.values() for recipe in recipes_of(kind)]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_caller_wins_over_the_recipe_and_the_recipe_over_the_defaults(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r.yaml", "epochs: 3\nlearning_rate: 1\nsigma: 4\n")
+    settings, options = resolve(EIL, recipe, {"epochs": 5, "boundary": "a"})
+    assert (settings.epochs, settings.learning_rate, settings.batch_size) == (5, 1.0, Settings().batch_size)
+    assert (options["sigma"], options["boundary"], options["erase_threshold"]) == (4.0, "a", 0.7)
+
+
+@pytest.mark.parametrize(("kind", "recipe"), ALL, ids=[f"{kind.__name__}-{recipe}" for kind, recipe in ALL])
+def test_every_recipe_resolves_for_a_known_backbone(kind, recipe: str) -> None:
+    settings, _ = resolve(kind, recipe, {})
+    assert settings.backbone in BACKBONES
+
+
+def test_every_method_has_the_papers_recipes() -> None:
+    for kind in METHODS.values():
+        assert {"cub_vgg16", "ilsvrc_vgg16", "creatures", "cub50_mobilenetv1"} <= set(recipes_of(kind))
+
+
+def test_no_hyper_parameter_hides_a_setting() -> None:
+    names = {field.name for field in fields(Settings)}
+    for kind in METHODS.values():
+        assert not names & set(options_of(kind)), kind
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"epoch": 3}, "did you mean epochs?"),
+        ({"epochs": "three"}, "it must be int"),
+        ({"epochs": 2.5}, "it must be int"),
+        ({"epochs": True}, "it must be int"),
+        ({"schedule": "cosin"}, "'cosine'"),
+        ({"boundary": 1.5}, "it must be str or int"),
+    ],
+)
+def test_wrong_settings_are_named(given: dict, said: str) -> None:
+    with pytest.raises(WsolError, match=next(iter(given))) as error:
+        resolve(EIL, None, given)
+    assert said in str(error.value)
+
+
+def test_lists_of_a_recipe_become_tuples(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r.yaml", "boundaries: [pool3, pool4]\nmilestones: [1, 2.5]\n")
+    settings, options = resolve(MEIL, recipe, {})
+    assert options["boundaries"] == ("pool3", "pool4")
+    assert settings.milestones == (1.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("epochs: [", "YAML"), ("- 1\n- 2\n", "key: value"), ("sigmaa: 1", "did you mean sigma")]
+)
+def test_wrong_recipes_are_named(tmp_path: Path, text: str, said: str) -> None:
+    recipe = write(tmp_path / "wrong.yaml", text)
+    with pytest.raises(WsolError, match=r"wrong\.yaml") as error:
+        resolve(EIL, recipe, {})
+    assert said in str(error.value)
+
+
+def test_unknown_names_are_answered_with_a_suggestion() -> None:
+    assert method_class("EIL") is EIL
+    with pytest.raises(WsolError, match="did you mean meil"):
+        method_class("meill")
+    with pytest.raises(WsolError, match="cub_vgg16"):
+        resolve(EIL, "cub_vgg", {})

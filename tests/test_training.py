@@ -1,0 +1,199 @@
+"""Training: groups and schedules as the papers give them, and nothing lost when a run is cut short."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import wsol
+from wsol.data import Creatures, Dataset, Folder
+from wsol.data.dataset import Truth
+from wsol.errors import WsolError
+from wsol.methods import CAM
+from wsol.settings import Settings
+from wsol.training import parameter_groups, schedule
+
+SMALL: dict[str, Any] = {
+    "backbone": "resnet18",
+    "weights": "none",
+    "image_size": 32,
+    "batch_size": 8,
+    "workers": 0,
+    "epochs": 2,
+    "precision": "fp32",
+    "sheet_every": 1,
+}
+
+
+def photos(images: int = 24) -> Creatures:
+    return Creatures("train", images=images, size=36)
+
+
+def tensors(run: wsol.run.Run) -> dict[str, torch.Tensor]:
+    return run.method.state_dict()
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_folder_holds_what_it_says(tmp_path: Path) -> None:
+    wsol.train("eil", photos(), tmp_path, sigma=1.5, **SMALL)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {"run.json", "best.safetensors", "best.json", "last.safetensors", "last.json", "resume.ckpt"}
+    assert len(list((tmp_path / "sheets").glob("epoch_*.png"))) == 2
+    losses = [row for row in rows(tmp_path) if row["loss/total"]]
+    assert len(losses) == 2
+    for row in losses:
+        assert float(row["loss/total"]) == pytest.approx(
+            float(row["loss/intact"]) + float(row["loss/erased"]), rel=1e-5
+        )
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["options"]["sigma"] == 1.5
+    assert about["versions"]["torch"] == torch.__version__.split("+")[0] or about["versions"]["torch"]
+
+
+def test_the_seed_decides_everything(tmp_path: Path) -> None:
+    runs = [wsol.train("cam", photos(), tmp_path / str(i), seed=seed, **SMALL) for i, seed in enumerate((1, 1, 2))]
+    one, same, other = map(tensors, runs)
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["head.classifier.weight"], other["head.classifier.weight"])
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_killed_run_resumes_as_if_nothing_had_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tensors(wsol.train("cam", photos(), tmp_path / "whole", **SMALL))
+    loss, steps = CAM.loss, []
+
+    def killed_in_the_second_epoch(self: CAM, images: Any, labels: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 5:
+            raise Killed
+        return loss(self, images, labels)
+
+    monkeypatch.setattr(CAM, "loss", killed_in_the_second_epoch)
+    with pytest.raises(Killed):
+        wsol.train("cam", photos(), tmp_path / "cut", **SMALL)
+    monkeypatch.undo()
+    wsol.train("cam", photos(), tmp_path / "cut", resume=True, **SMALL)
+    resumed = tensors(wsol.load(tmp_path / "cut", "last"))
+    last = tensors(wsol.load(tmp_path / "whole", "last"))
+    assert all(torch.equal(last[name], resumed[name]) for name in whole)
+
+
+def test_what_was_begun_is_not_overwritten_or_resumed_as_something_else(tmp_path: Path) -> None:
+    wsol.train("cam", photos(), tmp_path, **SMALL | {"epochs": 0})
+    with pytest.raises(WsolError, match="a run is stored here already"):
+        wsol.train("cam", photos(), tmp_path, **SMALL)
+    with pytest.raises(WsolError, match="begun with other settings"):
+        wsol.train("cam", photos(), tmp_path, resume=True, **SMALL | {"learning_rate": 0.5})
+    with pytest.raises(WsolError, match="no run to resume"):
+        wsol.train("cam", photos(), tmp_path / "nothing", resume=True, **SMALL)
+
+
+def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CAM, "loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        wsol.train("cam", photos(), tmp_path, **SMALL)
+    for checkpoint in ("best", "last"):
+        assert next(wsol.locate(wsol.load(tmp_path, checkpoint), photos().image(0))).name in photos().classes
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = CAM.loss
+    monkeypatch.setattr(CAM, "loss", lambda *given: {"classification": loss(*given)["classification"] * math.nan})
+    with pytest.raises(WsolError, match=r"no longer finite \(classification nan\)"):
+        wsol.train("cam", photos(), tmp_path, **SMALL)
+
+
+def test_too_little_to_train_on_is_said(tmp_path: Path) -> None:
+    with pytest.raises(WsolError, match="do not fill a batch of 8"):
+        wsol.train("cam", photos(4), tmp_path / "few", **SMALL)
+    path = tmp_path / "photos" / "only" / "one.png"
+    path.parent.mkdir(parents=True)
+    photos().image(0).save(path)
+    with pytest.raises(WsolError, match="only one class"):
+        wsol.train("cam", Folder(tmp_path / "photos", "train"), tmp_path / "one", **SMALL)
+
+
+class Sealed(Dataset):
+    """Photos whose truth nobody may open."""
+
+    name = "sealed"
+
+    def __init__(self) -> None:
+        self.open = photos()
+        self.classes, self.samples = self.open.classes, self.open.samples
+
+    def image(self, index: int) -> Any:
+        return self.open.image(index)
+
+    @property
+    def has_boxes(self) -> bool:  # type: ignore[override]
+        raise AssertionError("training asked for boxes")
+
+    def truth(self, index: int) -> Truth:
+        raise AssertionError("training opened the truth")
+
+
+def test_training_reads_no_truth(tmp_path: Path) -> None:
+    run = wsol.train("cam", Sealed(), tmp_path, **SMALL)
+    with pytest.raises(AssertionError, match="boxes"):
+        wsol.evaluate(run, Sealed())
+
+
+def test_no_validation_photos_keep_the_last_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsol.training._photos", lambda *_: (photos(), photos(0)))
+    wsol.train("cam", "creatures", tmp_path, recipe=None, **SMALL)
+    best, last = (tensors(wsol.load(tmp_path, name)) for name in ("best", "last"))
+    assert all(torch.equal(best[name], last[name]) for name in best)
+
+
+def test_new_layers_and_biases_have_rates_of_their_own() -> None:
+    named = [(name, torch.nn.Parameter(torch.zeros(1))) for name in ("a.weight", "a.bias", "head.weight", "head.bias")]
+    groups = parameter_groups(named, Settings(learning_rate=0.1, head_rate=10.0, bias_rate=2.0, weight_decay=0.01))
+    found = {id(parameter): (group["lr"], group["weight_decay"]) for group in groups for parameter in group["params"]}
+    rates = [found[id(parameter)] for _, parameter in named]
+    assert [round(rate, 6) for rate, _ in rates] == [0.1, 0.2, 1.0, 2.0]
+    assert [decay for _, decay in rates] == [0.01, 0.0, 0.01, 0.0]
+
+
+def rate(settings: Settings, steps: int) -> Iterator[float]:
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    scheduler = schedule(optimiser, settings, steps)
+    for _ in range(steps):
+        yield optimiser.param_groups[0]["lr"]
+        optimiser.step()
+        scheduler.step()
+
+
+def test_schedules() -> None:
+    steps = 40
+    constant = Settings(schedule="constant", epochs=4, learning_rate=1.0)
+    assert list(rate(constant, steps)) == [1.0] * steps
+    step = Settings(schedule="step", milestones=(1.0, 3.0), decay=0.1, epochs=4, learning_rate=1.0)
+    expected = [0.1 ** sum(i / 10 >= milestone for milestone in (1, 3)) for i in range(steps)]
+    assert list(rate(step, steps)) == pytest.approx(expected)
+    cosine = Settings(schedule="cosine", epochs=4, learning_rate=1.0)
+    assert list(rate(cosine, steps)) == pytest.approx([(1 + math.cos(math.pi * i / steps)) / 2 for i in range(steps)])
+    warm = list(rate(Settings(schedule="constant", warmup=1.0, epochs=4, learning_rate=1.0), steps))
+    assert all(one < two for one, two in pairwise(warm[:10]))
+    assert warm[10:] == [1.0] * 30
+    onecycle = list(rate(Settings(schedule="onecycle", epochs=4, learning_rate=1.0), steps))
+    top = onecycle.index(max(onecycle))
+    assert onecycle[:top] == sorted(onecycle[:top])
+    assert onecycle[top:] == sorted(onecycle[top:], reverse=True)
+    assert max(onecycle) == pytest.approx(1.0)
