@@ -19,7 +19,8 @@ class Folder(Dataset):
     def __init__(self, root: str | Path, split: Split) -> None:
         root = Path(root)
         self.name = root.name
-        folder = next((root / each for each in _stored_under(split) if (root / each).is_dir()), root)
+        folder = _stored(root, split)
+        shared = folder == _stored(root, "train") == _stored(root, "val")  # and so every tenth photo is held back
         self.classes = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
         if not self.classes:
             raise WsolError(f"{folder}: no class folders here; put the photos of each class into a folder of its name")
@@ -30,7 +31,7 @@ class Folder(Dataset):
             photos = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
             if not photos:
                 raise WsolError(f"{folder / name}: no photos in this class folder; fill it or remove it")
-            if folder.name != split:
+            if shared:
                 photos = every_tenth(photos, split)
             self.samples += [Sample(path.relative_to(root).as_posix(), label, path) for path in photos]
 
@@ -38,5 +39,7 @@ class Folder(Dataset):
         return Truth()
 
 
-def _stored_under(split: Split) -> tuple[str, ...]:
-    return {"train": ("train",), "val": ("val", "train"), "test": ("test", "val", "train")}[split]
+def _stored(root: Path, split: Split) -> Path:
+    """The folder that holds a split's class folders, or those it is taken from."""
+    names = {"train": ("train",), "val": ("val", "train"), "test": ("test", "val", "train")}[split]
+    return next((root / name for name in names if (root / name).is_dir()), root)
