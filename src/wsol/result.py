@@ -157,9 +157,12 @@ def cut_boxes(
 ) -> tuple[Float[np.ndarray, "n 4"], bool]:
     """Boxes of a heatmap in pixels of a photo of (W, H), and whether nothing was found and they are the whole photo.
 
-    They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing.
+    They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing. A constant map, or
+    one with a value that is no number, finds nothing.
     """
-    boxes = find_boxes(normalise(heatmap, (GRID, GRID)), threshold, keep)
+    # asked of the map itself: resized, a constant is no longer quite constant
+    silent = not np.isfinite(heatmap).all() or heatmap.min() == heatmap.max()
+    boxes = np.zeros((0, 4)) if silent else find_boxes(normalise(heatmap, (GRID, GRID)), threshold, keep)
     if len(boxes) == 0:
         return np.array([[0.0, 0.0, *map(float, size)]]), True
     return scale_boxes(boxes, (GRID, GRID), size), False

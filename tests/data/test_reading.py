@@ -48,6 +48,13 @@ def test_a_folder_with_splits_of_its_own(tmp_path: Path) -> None:
                 photo(tmp_path / split / name / f"{index}.png")
     assert [len(Folder(tmp_path, split)) for split in ("train", "val", "test")] == [20, 2, 6]
     assert {sample.path.parts[-3] for sample in Folder(tmp_path, "test").samples} == {"test"}
+    photo(tmp_path / "test" / "elk" / "1.png")
+    with pytest.raises(WsolError, match="elk is no class of the training photos"):
+        Folder(tmp_path, "test")
+    (tmp_path / "test" / "elk").rename(tmp_path / "train" / "bear")
+    assert [sample.label for sample in Folder(tmp_path, "test").samples] == [1, 1, 1, 2, 2, 2]
+    (tmp_path / "train" / "bear" / "1.png").unlink()
+    (tmp_path / "train" / "bear").rmdir()
     (tmp_path / "test").rename(tmp_path / "val")
     assert [len(Folder(tmp_path, split)) for split in ("train", "val", "test")] == [22, 6, 6]
 

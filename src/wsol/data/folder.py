@@ -13,7 +13,7 @@ class Folder(Dataset):
 
     Without split folders every tenth photo of a class, by name, is `val` and the others are `train`; `test` is
     then the same as `val`. A missing val folder takes every tenth training photo, a missing test folder is val.
-    Photos may lie in folders below their class. There are no boxes.
+    Photos may lie in folders below their class. There are no boxes. Classes are those of the training photos.
     """
 
     def __init__(self, root: str | Path, split: Split) -> None:
@@ -21,22 +21,30 @@ class Folder(Dataset):
         self.name = root.name
         folder = _stored(root, split)
         shared = folder == _stored(root, "train") == _stored(root, "val")  # and so every tenth photo is held back
-        self.classes = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-        if not self.classes:
-            raise WsolError(f"{folder}: no class folders here; put the photos of each class into a folder of its name")
+        own, self.classes = _class_folders(folder), _class_folders(_stored(root, "train"))
+        if unknown := set(own) - set(self.classes):
+            raise WsolError(f"{folder}: {', '.join(sorted(unknown))} is no class of the training photos; remove it")
         if stray := sum(each.suffix.lower() in SUFFIXES for each in folder.iterdir()):
             warnings.warn(f"{folder}: {stray} photos lie outside any class folder and are left out", stacklevel=2)
         self.samples = []
-        for label, name in enumerate(self.classes):
+        for name in own:
             photos = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
             if not photos:
                 raise WsolError(f"{folder / name}: no photos in this class folder; fill it or remove it")
             if shared:
                 photos = every_tenth(photos, split)
+            label = self.classes.index(name)
             self.samples += [Sample(path.relative_to(root).as_posix(), label, path) for path in photos]
 
     def truth(self, index: int) -> Truth:
         return Truth()
+
+
+def _class_folders(folder: Path) -> list[str]:
+    names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    if not names:
+        raise WsolError(f"{folder}: no class folders here; put the photos of each class into a folder of its name")
+    return names
 
 
 def _stored(root: Path, split: Split) -> Path:

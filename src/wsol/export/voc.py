@@ -33,6 +33,5 @@ class VocWriter(Writer):
                 for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
                     ET.SubElement(box, tag).text = str(value)
         ET.indent(root)
-        write_text(
-            self.folder / "voc" / "Annotations" / name.with_suffix(".xml"), ET.tostring(root, encoding="unicode") + "\n"
-        )
+        path = self.folder / "voc" / "Annotations" / f"{self.stem(result.path)}.xml"
+        write_text(path, ET.tostring(root, encoding="unicode") + "\n")

@@ -1,9 +1,9 @@
 """What every writer does."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from wsol.result import Result
 
@@ -13,9 +13,10 @@ class Writer(ABC):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         self.folder, self.classes = folder, classes
+        self.taken: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Writer":
         return self
 
     @abstractmethod
@@ -24,6 +25,13 @@ class Writer(ABC):
 
     def close(self) -> None:
         """Completes the files."""
+
+    def stem(self, name: str) -> str:
+        """A photo's name without its suffix, or with it where an earlier photo has the same without."""
+        bare = str(PurePosixPath(name).with_suffix(""))
+        stem = name if bare in self.taken else bare
+        self.taken.add(stem)
+        return stem
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

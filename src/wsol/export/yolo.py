@@ -1,7 +1,5 @@
 """YOLO's text format: yolo/labels/NAME.txt beside yolo/images/NAME, and yolo/data.yaml."""
 
-from pathlib import PurePosixPath
-
 import yaml
 
 from wsol.errors import WsolError
@@ -23,12 +21,11 @@ class YoloWriter(Writer):
             for finding in result.findings
             for x0, y0, x1, y1 in finding.boxes.tolist()
         ]
-        name = PurePosixPath(result.path)
-        flat = str(name.with_suffix("")) if not (root / "labels" / name.with_suffix(".txt")).exists() else str(name)
-        write_text(root / "labels" / f"{flat}.txt", "".join(lines))
+        stem = self.stem(result.path)
+        write_text(root / "labels" / f"{stem}.txt", "".join(lines))
         if result.image is None:
             return
-        path = root / "images" / f"{flat}.jpg"
+        path = root / "images" / f"{stem}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         result.image.save(path, quality=95)
 

@@ -1,0 +1,272 @@
+"""Locating: any photo in, boxes in its own pixels out, a batch at a time; results in every form and format."""
+
+import csv
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import supervision
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pycocotools.coco import COCO
+
+import wsol
+from wsol import locating
+from wsol.data import Creatures
+from wsol.errors import WsolError
+from wsol.export import FORMATS, read_heatmaps, write_results
+from wsol.result import Finding, Result, cut_boxes
+from wsol.run import Run
+
+CLASSES = ["red <bird>", 'blue "bird"', "oiseau é"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("run") / "cam"
+    options = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 64, "workers": 0}
+    return wsol.train("cam", Creatures("train", images=36, size=72), folder, epochs=0, **options)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    shown = Creatures("test", images=5, size=96)
+    for index, name in enumerate(["a.png", "b/c.png", "b/é d.png", "b/e/f.jpg", "z.bmp"]):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shown.image(index).resize((96 + 8 * index, 96)).save(path)
+    return tmp_path / "photos"
+
+
+# --- what goes in
+
+
+def test_folders_are_searched_and_names_keep_their_structure(run: Run, photos: Path) -> None:
+    found = list(wsol.locate(run, photos, batch_size=2))
+    assert [result.path for result in found] == ["a.png", "b/c.png", "b/e/f.jpg", "b/é d.png", "z.bmp"]
+    sizes = {path.relative_to(photos).as_posix(): Image.open(path).size for path in photos.rglob("*.*")}
+    assert {result.path: result.size for result in found} == sizes
+
+
+def test_files_patterns_arrays_and_images_give_the_same(run: Run, photos: Path) -> None:
+    path = photos / "b" / "c.png"
+    image = Image.open(path).convert("RGB")
+    for given_photo in (path, str(path), [path], str(photos / "b" / "c*"), image, np.asarray(image)):
+        (result,) = wsol.locate(run.folder, given_photo)
+        (expected,) = wsol.locate(run, path)
+        assert (result.label, result.size) == (expected.label, expected.size)
+        assert np.array_equal(result.boxes, expected.boxes)
+
+
+def test_it_is_what_the_network_says(run: Run, photos: Path) -> None:
+    image = Image.open(photos / "a.png").convert("RGB")
+    (result,) = wsol.locate(run, image, threshold=0.3, classes=3)
+    pixels = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR), np.float32) / 255
+    with torch.no_grad():
+        prediction = run.method.predict(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        scores = prediction.logits.softmax(1)[0]
+        order = scores.argsort(descending=True)[:3]
+        heatmaps = run.method.heatmaps(prediction, order[None])[0].numpy()
+    assert [finding.label for finding in result.findings] == order.tolist()
+    for finding, label, heatmap in zip(result.findings, order.tolist(), heatmaps, strict=True):
+        assert finding.score == pytest.approx(scores[label].item(), abs=1e-5)
+        np.testing.assert_allclose(finding.heatmap, heatmap, atol=1e-4)
+        assert finding.name == run.classes[label]
+
+
+def test_photos_are_opened_a_batch_at_a_time(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    whole = locating.open_image
+    monkeypatch.setattr(locating, "open_image", lambda path: opened.append(path) or whole(path))
+    results = wsol.locate(run, photos, batch_size=2)
+    assert opened == []
+    next(results)
+    assert len(opened) == 2
+    list(results)
+    assert len(opened) == 5
+
+
+def test_a_turned_photo_is_located_upright(run: Run, tmp_path: Path) -> None:
+    image = Creatures("test", size=96).image(0).resize((120, 80))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    (result,) = wsol.locate(run, tmp_path / "turned.jpg")
+    assert result.size == (80, 120)
+
+
+def test_what_cannot_be_located_is_named(run: Run, photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.jpg").write_bytes(b"no image")
+    with pytest.raises(WsolError, match=r"bad\.jpg"):
+        list(wsol.locate(run, photos))
+    with pytest.warns(UserWarning, match=r"skipped: .*bad\.jpg"):
+        assert len(list(wsol.locate(run, photos, on_bad_image="skip"))) == 5
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WsolError, match="no image found"):
+        wsol.locate(run, tmp_path / "empty")
+    with pytest.raises(WsolError, match="no such file"):
+        wsol.locate(run, tmp_path / "nothing.jpg")
+    for wrong in ({"threshold": 1.0}, {"threshold": -0.1}, {"classes": 0}, {"classes": 99}):
+        with pytest.raises(WsolError, match=next(iter(wrong))):
+            wsol.locate(run, photos, **wrong)
+
+
+# --- what comes out
+
+
+def bright(x0: int, y0: int, x1: int, y1: int, side: int = 224) -> np.ndarray:
+    heatmap = np.zeros((side, side), np.float32)
+    heatmap[y0:y1, x0:x1] = 1
+    return heatmap
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 100), st.integers(0, 100), st.integers(101, 223))
+def test_boxes_are_in_the_photos_own_pixels(width: int, height: int, x0: int, y0: int, end: int) -> None:
+    boxes, whole = cut_boxes(bright(x0, y0, end, end), (width, height), 0.5)
+    scale = np.array([width, height, width, height]) / 224
+    np.testing.assert_allclose(boxes, [np.array([x0, y0, end, end]) * scale])
+    assert not whole
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.7, 1e-30, np.nan, np.inf])
+@pytest.mark.parametrize("side", [1, 7, 14])
+def test_a_map_that_says_nothing_answers_the_whole_photo(value: float, side: int) -> None:
+    heatmap = np.full((side, side), value, np.float32)
+    boxes, whole = cut_boxes(heatmap, (50, 40), 0.2)
+    assert whole and boxes.tolist() == [[0, 0, 50, 40]]
+    result = Result(
+        "a", (50, 40), 0.2, (Finding(0, "x", 1.0, boxes, heatmap, whole),), image=Image.new("RGB", (50, 40))
+    )
+    assert result.mask.all() and result.mask.shape == (40, 50)
+    assert result.crop().size == result.plot().size == (50, 40)
+
+
+def test_a_result_says_the_same_in_every_form() -> None:
+    heatmap = bright(28, 56, 112, 168)
+    boxes, whole = cut_boxes(heatmap, (448, 224), 0.5)
+    image = Image.new("RGB", (448, 224), (9, 9, 9))
+    result = Result("b/c.png", (448, 224), 0.5, (Finding(2, "x", 0.75, boxes, heatmap, whole),), image=image)
+    assert boxes.tolist() == [[56, 56, 224, 168]]
+    assert result.mask.sum() == 168 * 112 and result.mask[100, 100] and not result.mask[100, 300]
+    assert result.crop().size == (168, 112)
+    assert json.loads(result.to_json())["findings"][0]["boxes"] == boxes.tolist()
+    assert result.to_df().loc[0, ["x0", "y0", "x1", "y1"]].tolist() == boxes[0].tolist()
+    pixels = np.asarray(result.plot())
+    assert tuple(pixels[57, 140]) == (230, 159, 0)
+    assert result.at(0.9).boxes.tolist() == cut_boxes(heatmap, (448, 224), 0.9)[0].tolist()
+    with pytest.raises(WsolError, match="without its photo"):
+        Result("a", (448, 224), 0.5, result.findings).plot()
+
+
+def test_saved_plots_keep_the_structure(run: Run, photos: Path, tmp_path: Path) -> None:
+    for result in wsol.locate(run, photos):
+        result.save(tmp_path / "out")
+    saved = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
+    assert saved == ["a.png.jpg", "b/c.png.jpg", "b/e/f.jpg", "b/é d.png.jpg", "z.bmp.jpg"]
+
+
+# --- formats
+
+
+def made(boxes: list[list[float]], path: str = "b/é & c.jpg", size: tuple[int, int] = (400, 300)) -> Result:
+    findings = tuple(
+        Finding(label, CLASSES[label], 0.5, np.array([box], float), bright(10, 10, 90, 120), False)
+        for label, box in enumerate(boxes)
+    )
+    return Result(path, size, 0.2, findings, image=Image.new("RGB", size, (50, 60, 70)))
+
+
+BOXES = st.tuples(st.floats(0, 190), st.floats(0, 140), st.floats(200, 400), st.floats(150, 300)).map(
+    lambda box: [round(value, 2) for value in box]
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(BOXES, min_size=1, max_size=3), min_size=1, max_size=4))
+def test_other_programs_read_what_is_written(tmp_path_factory: pytest.TempPathFactory, photos: list) -> None:
+    folder = tmp_path_factory.mktemp("found")
+    results = [made(boxes, f"{index}.jpg") for index, boxes in enumerate(photos)]
+    (folder / "images").mkdir()
+    for result in results:
+        assert result.image is not None
+        result.image.save(folder / "images" / result.path)
+    assert write_results(iter(results), folder, CLASSES, ["coco", "yolo", "voc"]) == len(results)
+
+    coco = COCO(str(folder / "coco.json"))
+    assert [each["name"] for each in coco.loadCats(coco.getCatIds())] == CLASSES
+    for image in coco.loadImgs(coco.getImgIds()):
+        found = coco.loadAnns(coco.getAnnIds(image["id"]))
+        expected = photos[int(Path(image["file_name"]).stem)]
+        assert [each["category_id"] - 1 for each in found] == list(range(len(expected)))
+        corners = [[x, y, x + w, y + h] for x, y, w, h in (each["bbox"] for each in found)]
+        np.testing.assert_allclose(corners, expected, atol=0.011)
+
+    yolo = folder / "yolo"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read = {
+            "yolo": supervision.DetectionDataset.from_yolo(
+                str(folder / "images"), str(yolo / "labels"), str(yolo / "data.yaml")
+            ),
+            "voc": supervision.DetectionDataset.from_pascal_voc(
+                str(folder / "images"), str(folder / "voc" / "Annotations")
+            ),
+            "coco": supervision.DetectionDataset.from_coco(str(folder / "images"), str(folder / "coco.json")),
+        }
+    for name, dataset in read.items():
+        for path, detections in dataset.annotations.items():
+            expected = photos[int(Path(path).stem)]
+            assert [dataset.classes[label] for label in detections.class_id] == CLASSES[: len(expected)], name
+            np.testing.assert_allclose(detections.xyxy, expected, atol=1.01, err_msg=name)
+
+
+def test_tables_pictures_and_heatmaps_come_back(tmp_path: Path) -> None:
+    results = [made([[1, 2, 30.5, 40]]), made([[5, 6, 70, 80], [1, 1, 9, 9]], "d.jpg")]
+    write_results(iter(results), tmp_path, CLASSES, ["csv", "json", "overlay", "heatmap"])
+    with open(tmp_path / "boxes.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["path"], row["name"], float(row["x1"])) for row in rows] == [
+        ("b/é & c.jpg", CLASSES[0], 30.5),
+        ("d.jpg", CLASSES[0], 70),
+        ("d.jpg", CLASSES[1], 9),
+    ]
+    read = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert read == [result.to_dict() for result in results]
+    assert Image.open(tmp_path / "overlays" / "b" / "é & c.jpg").size == (400, 300)
+    classes, again = read_heatmaps(tmp_path, 0.4)
+    assert classes == CLASSES
+    for result, other in zip(results, again, strict=True):
+        assert other.to_dict() == result.at(0.4).to_dict()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_nothing_half_written_stands_under_its_final_name(tmp_path: Path, name: str) -> None:
+    def broken() -> Iterator[Any]:
+        yield made([[1, 2, 3, 4]])
+        raise WsolError("the photo is broken")
+
+    with pytest.raises(WsolError, match="broken"):
+        write_results(broken(), tmp_path, CLASSES, [name])
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert not left & {"coco.json", "boxes.csv", "results.jsonl", "data.yaml"}
+    assert not any(file.endswith(".part") for file in left)
+
+
+def test_two_photos_of_one_stem_keep_a_file_each(tmp_path: Path) -> None:
+    write_results(
+        iter([made([[1, 2, 3, 4]], "a.jpg"), made([[5, 6, 7, 8]], "a.png")]), tmp_path, CLASSES, ["voc", "yolo"]
+    )
+    assert {path.name for path in (tmp_path / "voc" / "Annotations").iterdir()} == {"a.xml", "a.png.xml"}
+    assert {path.name for path in (tmp_path / "yolo" / "labels").iterdir()} == {"a.txt", "a.png.txt"}
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises((WsolError, OSError), match="file"):
+        write_results(iter([made([[1, 2, 3, 4]])]), tmp_path / "file", CLASSES, ["coco"])
