@@ -85,18 +85,19 @@ def train_command(method: type[Method]) -> Callable[..., None]:
 
 
 def _parameter(
-    name: str, kind: Any, text: str, group: str | None = None, default: Any = inspect.Parameter.empty, where: int = 1
+    name: str, kind: Any, text: str, group: str | None = None, default: Any = ..., where: int = 1
 ) -> inspect.Parameter:
     many = any(get_origin(each) is tuple for each in (kind, *getattr(kind, "__args__", ())))
-    described = Parameter(
+    told = Parameter(
         help=text,
-        group=group,
         show_default=False,
         consume_multiple=many,
         allow_leading_hyphen=many or name == "boundary",
     )
     position = inspect.Parameter.KEYWORD_ONLY if where else inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Parameter(name, position, default=default, annotation=Annotated[kind, described])
+    default = inspect.Parameter.empty if default is ... else default
+    described = Annotated[kind, told, Parameter(group=group)] if group else Annotated[kind, told]
+    return inspect.Parameter(name, position, default=default, annotation=described)
 
 
 def _shown(default: Any) -> str:

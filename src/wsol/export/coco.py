@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from wsol.export.writer import OneFile
+from wsol.export.writer import OneFile, discard
 from wsol.result import Result
 
 
@@ -51,6 +51,7 @@ class CocoWriter(OneFile):
         super().close()
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self.waiting.close()
-        (self.folder / "coco.annotations.part").unlink(missing_ok=True)
+        try:
+            super().__exit__(*error)
+        finally:
+            discard(self.waiting)

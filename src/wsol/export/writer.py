@@ -1,6 +1,7 @@
 """What every writer does."""
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO
@@ -47,19 +48,26 @@ class OneFile(Writer):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        self.part = folder / f"{self.name}.part"
-        self.file: IO[str] = open(self.part, "w", encoding="utf-8", newline="")
+        self.file: IO[str] = open(folder / f"{self.name}.part", "w", encoding="utf-8", newline="")
 
     def close(self) -> None:
         self.file.close()
-        self.part.replace(self.folder / self.name)
+        Path(self.file.name).replace(self.folder / self.name)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        super().__exit__(kind, error, trace)
-        self.file.close()
-        self.part.unlink(missing_ok=True)
+        try:
+            super().__exit__(kind, error, trace)
+        finally:
+            discard(self.file)
+
+
+def discard(file: IO[str]) -> None:
+    """Closes and removes a file, also when its last lines find no room."""
+    with suppress(OSError):
+        file.close()
+    Path(file.name).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
