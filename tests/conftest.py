@@ -1,10 +1,20 @@
 """Shape checking is on for the whole package, and the shared data is found or its tests skip."""
 
 import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).parents[1]
+
+# what numba compiles cannot be wrapped by a checker: it is imported before the hook is in place
+spec = spec_from_file_location("wsol.components", ROOT / "src" / "wsol" / "components.py")
+assert spec and spec.loader
+sys.modules[spec.name] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
 
 install_import_hook("wsol", "checking.check")
 
@@ -12,8 +22,7 @@ install_import_hook("wsol", "checking.check")
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real images and weights: $WSOL_SHARED_DATA, else ../shared/data beside the project."""
-    root = Path(__file__).parents[1]
-    path = Path(os.environ.get("WSOL_SHARED_DATA", root.parent / "shared" / "data"))
+    path = Path(os.environ.get("WSOL_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not path.is_dir():
         pytest.skip(f"no shared data at {path}; set WSOL_SHARED_DATA to its folder")
     return path

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from wsol import components
 from wsol.errors import WsolError
 
 
@@ -106,15 +107,14 @@ def sweep(
     scores the box 0 0 0 0.
     """
     levels = _levels(heatmap)
-    # at most 255 different masks lie behind any number of thresholds: each is looked at once
-    cutoffs, which = np.unique(_cutoffs(levels, thresholds), return_inverse=True)
-    found = [_outlines(levels > cutoff) for cutoff in cutoffs.tolist()]
-    found = [outlines if len(outlines[0]) else (np.zeros((1, 4)), np.zeros(1)) for outlines in found]
-    ends = np.cumsum([len(boxes) for boxes, _ in found])
-    ious = np.split(box_iou(np.concatenate([boxes for boxes, _ in found]), true_boxes).max(1), ends[:-1])
-    single = np.array([some[areas.argmax()] for some, (_, areas) in zip(ious, found, strict=True)])
-    every = np.array([some.max() for some in ious])
-    return single[which], every[which]
+    single, every, undecided = components.sweep(levels, true_boxes)
+    # outlines of equal area, perhaps nested: OpenCV's order decides
+    for cutoff in np.flatnonzero(undecided):
+        boxes, areas = _outlines(levels > cutoff)
+        single[cutoff] = box_iou(boxes[[areas.argmax()]], true_boxes).max()
+    nothing = box_iou(np.zeros((1, 4)), true_boxes).max()
+    cutoffs = _cutoffs(levels, thresholds)
+    return np.where(single < 0, nothing, single)[cutoffs], np.where(every < 0, nothing, every)[cutoffs]
 
 
 def _levels(heatmap: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:

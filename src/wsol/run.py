@@ -12,6 +12,7 @@ resume.ckpt         state of the optimiser, for --resume
 import json
 import os
 import platform
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +58,10 @@ class Run:
         if self.settings.threshold is not None:
             return self.settings.threshold, "recipe"
         if (path := self.folder / "threshold.json").is_file():
-            return float(read_json(path)["threshold"]), "validation"
+            try:
+                return float(read_json(path)["threshold"]), "validation"
+            except (KeyError, TypeError, ValueError) as error:
+                raise WsolError(f"{path}: holds no threshold ({error}); evaluate again") from error
         return DEFAULT_THRESHOLD, "default"
 
     def choose_threshold(self, threshold: float, data: str, images: int) -> None:
@@ -91,11 +95,13 @@ def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best") -> Ru
         raise WsolError(f"{folder}: no run is stored here (run.json is missing); give the --output of wsol train")
     about = read_json(folder / "run.json")
     try:
-        method = method_class(about["method"])
+        method = method_class(str(about["method"]))
         settings, options = resolve(method, None, about["settings"] | about["options"])
         run = build(folder, method, settings, options, list(about["classes"]), about["data"], load=False)
     except (KeyError, TypeError) as error:
         raise WsolError(f"{folder / 'run.json'}: incomplete ({error}); train again") from error
+    except WsolError as error:
+        raise WsolError(f"{folder / 'run.json'}: {error}") from error
     restore(run.method, folder / f"{checkpoint}.safetensors")
     run.checkpoint = {"checkpoint": checkpoint} | read_json(folder / f"{checkpoint}.json")
     run.method.eval()
@@ -169,7 +175,8 @@ def _whole(path: Path, write: Any) -> None:
         write(temporary)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise WsolError(
             f"{path}: could not be written ({error}); free some space or choose another --output"
         ) from error

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -101,7 +102,7 @@ def resolve(method: type[Method], recipe: str | Path | None, given: dict[str, An
     for source, entries in ((f"recipe {recipe}", read_recipe(method, recipe)), ("setting", given)):
         for key, value in entries.items():
             if key not in kinds:
-                close = difflib.get_close_matches(key, kinds, 1)
+                close = difflib.get_close_matches(str(key), kinds, 1)
                 hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(kinds)}"
                 raise WsolError(f"{source}: {method.__name__} has no setting {key!r}; {hint}")
             values[key] = _cast(value, kinds[key], f"{source}: {key}")
@@ -149,8 +150,9 @@ def _cast(value: Any, kind: Any, where: str) -> Any:
             return value
         if get_origin(choice) is tuple and isinstance(value, list | tuple):
             return tuple(_cast(each, get_args(choice)[0], where) for each in value)
-        if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+        if choice is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+            with suppress(ValueError):  # YAML takes 1e-3 for text
+                return float(value)
         if choice in (int, str, bool) and type(value) is choice:
             return value
     wanted = " or ".join(str(getattr(choice, "__name__", choice)) for choice in choices)

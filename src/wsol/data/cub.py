@@ -28,11 +28,13 @@ class CUB(Dataset):
         for number in paths:
             if labels.get(number) not in order:
                 raise WsolError(f"{self.root / 'image_class_labels.txt'}: photo {number} has no class of classes.txt")
+            if official.get(number) not in ("0", "1"):
+                raise WsolError(f"{self.root / 'train_test_split.txt'}: photo {number} has neither 0 nor 1")
         kept: dict[str, list[str]] = {}
         for number in paths:
             if official.get(number) == "1":
                 kept.setdefault(labels[number], []).append(number)
-        held = {number for numbers in kept.values() for number in numbers[len(numbers) - val_per_class :]}
+        held = {number for numbers in kept.values() for number in numbers[max(len(numbers) - val_per_class, 0) :]}
         chosen = {
             "test": lambda number: official.get(number) == "0",
             "val": lambda number: number in held,

@@ -26,7 +26,7 @@ class Flowers17(Dataset):
         try:
             with open(self.root / "labels.csv", encoding="utf-8", newline="") as file:
                 rows = [(row["image"], int(row["class"])) for row in csv.DictReader(file)]
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise WsolError(
                 f"{self.root / 'labels.csv'}: not readable as image,class,has_mask lines ({error})"
             ) from error
@@ -42,5 +42,8 @@ class Flowers17(Dataset):
         path = self.root / "masks" / f"{Path(self.samples[index].id).stem}.png"
         if not path.is_file():
             return Truth()
-        values = np.array(Image.open(path))
+        try:
+            values = np.array(Image.open(path))
+        except OSError as error:
+            raise WsolError(f"{path}: this mask cannot be read ({error}); replace or remove it") from error
         return Truth(mask=values == FLOWER, ignore=values == UNDEFINED)

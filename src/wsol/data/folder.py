@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 from wsol.data.dataset import Dataset, Sample, Split, Truth, every_tenth
-from wsol.data.images import SUFFIXES
+from wsol.data.images import SUFFIXES, photos_in
 from wsol.errors import WsolError
 
 
@@ -13,7 +13,7 @@ class Folder(Dataset):
 
     Without split folders every tenth photo of a class, by name, is `val` and the others are `train`; `test` is
     then the same as `val`. A missing val folder takes every tenth training photo, a missing test folder is val.
-    Photos may lie in folders below their class. There are no boxes. Classes are those of the training photos.
+    Photos may lie in folders below their class; hidden files are left out. There are no boxes. Classes are those of the training photos.
     """
 
     def __init__(self, root: str | Path, split: Split) -> None:
@@ -28,7 +28,7 @@ class Folder(Dataset):
             warnings.warn(f"{folder}: {stray} photos lie outside any class folder and are left out", stacklevel=2)
         self.samples = []
         for name in own:
-            photos = sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+            photos = [path for path, _ in photos_in(folder / name)]
             if not photos:
                 raise WsolError(f"{folder / name}: no photos in this class folder; fill it or remove it")
             if shared:
@@ -41,7 +41,8 @@ class Folder(Dataset):
 
 
 def _class_folders(folder: Path) -> list[str]:
-    names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    found = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(each.name for each in found if each.is_dir() and not each.name.startswith("."))
     if not names:
         raise WsolError(f"{folder}: no class folders here; put the photos of each class into a folder of its name")
     return names

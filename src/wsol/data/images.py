@@ -81,7 +81,7 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
     places = [where] if isinstance(where, str | Path) else list(where)
     found: dict[str, tuple[Path, str]] = {}
     for place in places:
-        photos = _photos_in(place)
+        photos = photos_in(place)
         if not photos:
             raise WsolError(f"{place}: no image found; looked for {', '.join(sorted(SUFFIXES))}")
         for path, name in photos:
@@ -94,7 +94,8 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
     return list(found.values())
 
 
-def _photos_in(place: str | Path) -> list[tuple[Path, str]]:
+def photos_in(place: str | Path) -> list[tuple[Path, str]]:
+    """What `find_images` finds in one place; nothing where there is none."""
     root = Path(place)
     if root.is_file():
         return [(root, root.name)]

@@ -34,7 +34,11 @@ class Metadata(Dataset):
         self.masks = Path(masks) if masks is not None else root
         images = root / "images" if (root / "images").is_dir() else root
         ids = [line for line in self._lines("image_ids.txt") if line]
-        labels = {id: self._whole(label, id, "class_labels.txt") for id, label in self._fields("class_labels.txt", 1)}
+        labels: dict[str, int] = {}
+        for id, text in self._fields("class_labels.txt", 1):
+            label = self._whole(text, id, "class_labels.txt")
+            if labels.setdefault(id, label) != label:
+                raise WsolError(f"{self.folder / 'class_labels.txt'}: {id} has two labels, {labels[id]} and {label}")
         if missing := [id for id in ids if id not in labels]:
             raise WsolError(f"{self.folder / 'class_labels.txt'}: no label for {', '.join(missing[:3])}")
         count = max(labels.values(), default=-1) + 1
@@ -59,6 +63,8 @@ class Metadata(Dataset):
         if paths := self._mask_paths.get(id):
             masks = [self._mask(mask) for mask, _ in paths]
             ignores = [self._mask(ignore) for _, ignore in paths if ignore]
+            if len({mask.shape for mask in masks + ignores}) > 1:
+                raise WsolError(f"{self.masks / paths[0][0]}: the masks of {id} differ in size; mend them")
             return Truth(mask=np.any(masks, axis=0), ignore=np.any(ignores, axis=0) if ignores else None)
         if id not in self._boxes:
             return Truth()
@@ -152,10 +158,9 @@ def _box(line: str) -> list[float] | None:
 def write_metadata(photos: Dataset, folder: str | Path) -> None:
     """Writes a data set's ids, labels, sizes and boxes in this layout; boxes as unrounded floats.
 
-    Raises WsolError for an id that would break a line.
+    Raises WsolError for an id that would break a line, and for a folder that cannot be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     ids, labels, sizes, boxes = [], [], [], []
     for index, sample in enumerate(photos.samples):
         if sample.id.splitlines() != [sample.id]:
@@ -166,5 +171,9 @@ def write_metadata(photos: Dataset, folder: str | Path) -> None:
         sizes.append(f"{sample.id},{width},{height}")
         boxes += [f"{sample.id},{','.join(map(str, box))}" for box in photos.truth(index).boxes.tolist()]
     files = {"image_ids": ids, "class_labels": labels, "image_sizes": sizes, "localization": boxes}
-    for name, lines in files.items():
-        (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, lines in files.items():
+            (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise WsolError(f"{folder}: could not be written ({error}); choose another folder") from error

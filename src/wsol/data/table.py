@@ -1,6 +1,7 @@
 """A CSV of photos: path,label[,x0,y0,x1,y1][,split]."""
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,20 +28,24 @@ class Csv(Dataset):
         self.name = self.file.stem
         labels: dict[str, str] = {}
         splits: dict[str, str] = {}
+        first: dict[str, int] = {}
         self._corners: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
         columns, rows = self._rows()
         for line, row in rows:
             photo, label = row["path"], row["label"]
             if not photo or not label:
                 raise self._error(line, "path and label must both be filled")
+            first.setdefault(photo, line)
             if labels.setdefault(photo, label) != label:
                 raise self._error(line, f"{photo} has two labels, {labels[photo]} and {label}")
-            own = row.get("split") or split if "split" in columns else split
+            own = row.get("split", split)
             if own not in ("train", "val", "test") or splits.setdefault(photo, own) != own:
                 raise self._error(line, f"split {own!r} must be train, val or test, the same in all lines of a photo")
             if any(row.get(corner) for corner in CORNERS):
                 self._corners.setdefault(photo, []).append((line, tuple(row.get(corner) or "" for corner in CORNERS)))
         self.has_boxes = bool(self._corners)
+        if all(label.isdecimal() for label in labels.values()):
+            labels = {photo: str(int(label)) for photo, label in labels.items()}  # 01 is 1
         self.classes = self._classes(set(labels.values()))
         by_class: dict[str, list[str]] = {}
         for photo, label in labels.items():
@@ -50,44 +55,55 @@ class Csv(Dataset):
         for index, name in enumerate(self.classes):
             photos = by_class.get(name, [])
             for photo in photos if "split" in columns else every_tenth(photos, split):
-                self.samples.append(Sample(photo, index, self._existing(photo)))
+                self.samples.append(Sample(photo, index, self._existing(photo, first[photo])))
         if not self.samples:
             raise WsolError(f"{self.file}: no photo belongs to the split {split}")
 
     def truth(self, index: int) -> Truth:
         sample, boxes = self.samples[index], []
-        for line, corners in self._corners.get(sample.id, []):
+        if sample.id not in self._corners:
+            return Truth()
+        size = self.image(index).size
+        for line, corners in self._corners[sample.id]:
             try:
-                boxes.append([float(value) for value in corners])
+                box = np.array([[float(value) for value in corners]])
             except ValueError as error:
                 raise self._error(line, f"x0, y0, x1, y1 must be four numbers, not {', '.join(corners)}") from error
-        if not boxes:
-            return Truth()
-        return Truth(check_boxes(np.array(boxes), self.image(index).size, f"{self.file}: {sample.id}"))
+            boxes.append(check_boxes(box, size, f"{self.file}, line {line}: {sample.id}"))
+        return Truth(np.concatenate(boxes))
 
     def _rows(self) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
         try:
-            lines = self.file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            text = self.file.read_text(encoding="utf-8-sig")
+            reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+            columns = [column.strip() for column in reader.fieldnames or []]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise WsolError(f"{self.file}: not readable as text ({error}); save it as UTF-8 CSV") from error
-        reader = csv.DictReader(lines, skipinitialspace=True)
-        columns = [column.strip() for column in reader.fieldnames or []]
         if not {"path", "label"} <= set(columns):
             raise WsolError(f"{self.file}: its first line must name the columns: path,label[,x0,y0,x1,y1][,split]")
         if any(corner in columns for corner in CORNERS) and not all(corner in columns for corner in CORNERS):
             raise WsolError(f"{self.file}: boxes need all four columns x0,y0,x1,y1")
         reader.fieldnames = columns
-        return columns, ((reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}) for row in reader)
+        return columns, self._parsed(reader)
+
+    def _parsed(self, reader: csv.DictReader) -> Iterator[tuple[int, dict[str, str]]]:
+        try:
+            for row in reader:
+                if any(row.pop(None, [])):
+                    raise self._error(reader.line_num, "more values than columns; put text with commas into quotes")
+                yield reader.line_num, {column: (value or "").strip() for column, value in row.items()}
+        except csv.Error as error:
+            raise self._error(reader.line_num, f"{error}; is a quote left open?") from error
 
     def _classes(self, names: set[str]) -> list[str]:
         if all(name.isdecimal() for name in names):
             return [str(number) for number in range(max(map(int, names), default=-1) + 1)]
         return sorted(names)
 
-    def _existing(self, photo: str) -> Path:
+    def _existing(self, photo: str, line: int) -> Path:
         path = self.file.parent / photo
         if not path.is_file():
-            raise WsolError(f"{self.file}: {photo} is listed but there is no such file in {self.file.parent}")
+            raise self._error(line, f"{photo} is listed but there is no such file in {self.file.parent}")
         return path
 
     def _error(self, line: int, what: str) -> WsolError:

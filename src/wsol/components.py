@@ -1,0 +1,198 @@
+"""All thresholds of a heatmap in one pass.
+
+Pixels join in order of their level, union-find keeps each connected component's box, and a component stays as it is
+until a pixel of another level joins it. So every component of every threshold is met once, with the thresholds between
+which it stands. Compiled, one thread, no interpreter lock held.
+"""
+
+import numpy as np
+from numba import njit
+
+LEVELS = 256
+# columns of a component: its own level, the level of the pixel that ends it, its box (last pixel inside), first pixel
+OWN, NEXT, X0, Y0, X1, Y1, FIRST = range(7)
+
+
+@njit(cache=True, nogil=True)
+def sweep(levels, true_boxes):
+    """Best IoU with any true box where foreground is above each cutoff 0 to 255: of the largest outline, and of any.
+
+    levels: (H, W) uint8. true_boxes: (m, 4) in the map's pixels, x1 and y1 count as inside. Third, cutoffs at which
+    outlines of equal area may lie inside one another: there the first answer is not decided here. -1 where nothing is
+    above the cutoff.
+    """
+    height, width = levels.shape
+    shift = 1
+    while 1 << shift < width + 2:
+        shift += 1
+    padded = np.zeros((height + 2, 1 << shift), np.uint8)
+    padded[1 : height + 1, 1 : width + 1] = levels
+    padded = padded.ravel()
+    order = by_level(levels, shift)
+    row = 1 << shift
+    bright = components(padded, order[::-1], (-1, 1, -row, row, -row - 1, 1 - row, row - 1, row + 1), shift)
+    dark = components(padded, order, (-1, 1, -row, row), shift)
+
+    every, single = np.full(LEVELS, -1.0), np.full(LEVELS, -1.0)
+    holes = np.zeros(LEVELS, np.int64)
+    for hole in dark:
+        x0, y0, x1, y1 = hole[X0], hole[Y0], hole[X1], hole[Y1]
+        if x0 > 0 and y0 > 0 and x1 < width - 1 and y1 < height - 1:
+            iou = best_iou(x0 - 1, y0 - 1, min(x1 + 2, width - 1), min(y1 + 2, height - 1), true_boxes)
+            for cutoff in range(hole[OWN], hole[NEXT]):
+                every[cutoff] = max(every[cutoff], iou)
+                holes[cutoff] += 1
+
+    ious, bounds = np.empty(len(bright)), np.empty(len(bright), np.int64)
+    for n, part in enumerate(bright):
+        x1, y1 = min(part[X1] + 1, width - 1), min(part[Y1] + 1, height - 1)
+        ious[n] = best_iou(part[X0], part[Y0], x1, y1, true_boxes)
+        bounds[n] = 2 * np.int64(part[X1] - part[X0]) * (part[Y1] - part[Y0])
+        for cutoff in range(part[NEXT], part[OWN]):
+            every[cutoff] = max(every[cutoff], ious[n])
+
+    # an outline encloses no more than its box: the largest boxes first, and most outlines are never walked
+    largest, winner = np.full(LEVELS, np.int64(-1)), np.zeros(LEVELS, np.int64)
+    undecided = np.zeros(LEVELS, np.bool_)
+    for n in np.argsort(-bounds):
+        part = bright[n]
+        if part[NEXT] == part[OWN] or bounds[n] < largest[part[NEXT] : part[OWN]].min():
+            continue
+        area = outline(padded, part[FIRST], part[OWN] - 1, row) if bounds[n] else np.int64(0)
+        for cutoff in range(part[NEXT], part[OWN]):
+            if area > largest[cutoff]:
+                largest[cutoff], winner[cutoff], undecided[cutoff] = area, n, False
+            elif area == largest[cutoff]:
+                undecided[cutoff] |= holes[cutoff] > 0
+                if part[FIRST] > bright[winner[cutoff], FIRST]:
+                    winner[cutoff] = n
+    for cutoff in range(LEVELS):
+        if largest[cutoff] >= 0:
+            single[cutoff] = ious[winner[cutoff]]
+    return single, every, undecided
+
+
+@njit(cache=True, nogil=True)
+def by_level(levels, shift):
+    """Places of the pixels in the padded map, the lowest level first, in raster order within a level."""
+    height, width = levels.shape
+    ends = np.zeros(LEVELS + 1, np.int64)
+    for y in range(height):
+        for x in range(width):
+            ends[levels[y, x] + 1] += 1
+    ends = np.cumsum(ends)
+    order = np.empty(height * width, np.int32)
+    for y in range(height):
+        for x in range(width):
+            level = levels[y, x]
+            order[ends[level]] = ((y + 1) << shift) + x + 1
+            ends[level] += 1
+    return order
+
+
+@njit(cache=True, nogil=True)
+def components(padded, order, steps, shift):
+    """Every component that is ever whole as pixels join in `order`, connected along `steps`: rows of the columns above."""
+    labels = np.full(len(padded), -1, np.int32)
+    parents = np.empty(256, np.int32)
+    state = np.empty((256, 7), np.int32)
+    found = np.empty((1024, 7), np.int32)
+    made = count = 0
+    level = np.int32(0)
+    for pixel in order:
+        level = np.int32(padded[pixel])
+        own = np.int32(-1)
+        for step in steps:
+            other = labels[pixel + step]
+            if other < 0 or other == own:
+                continue
+            other = root(parents, other)
+            if other == own:
+                continue
+            if state[other, OWN] != level:
+                if count == len(found):
+                    found = np.concatenate((found, np.empty_like(found)))
+                found[count] = state[other]
+                found[count, NEXT] = level
+                count += 1
+                state[other, OWN] = level
+            if own < 0:
+                own = other
+            else:
+                parents[other] = own
+                join(state, own, state[other, X0], state[other, Y0], state[other, FIRST])
+                join(state, own, state[other, X1], state[other, Y1], state[other, FIRST])
+        y, x = (pixel >> shift) - 1, (pixel & ((1 << shift) - 1)) - 1
+        if own < 0:
+            if made == len(parents):
+                parents = np.concatenate((parents, np.empty_like(parents)))
+                state = np.concatenate((state, np.empty_like(state)))
+            own = np.int32(made)
+            made += 1
+            parents[own] = own
+            state[own, OWN] = level
+            state[own, X0] = state[own, X1] = x
+            state[own, Y0] = state[own, Y1] = y
+            state[own, FIRST] = pixel
+        else:
+            join(state, own, x, y, pixel)
+        labels[pixel] = own
+    # the last one is the whole map, which stands until the first level
+    if count == len(found):
+        found = np.concatenate((found, np.empty_like(found)))
+    found[count] = state[root(parents, labels[order[-1]])]
+    found[count, NEXT] = 0 if level <= padded[order[0]] else LEVELS
+    return found[: count + 1]
+
+
+@njit(cache=True, nogil=True)
+def join(state, own, x, y, first):
+    state[own, X0] = min(state[own, X0], x)
+    state[own, Y0] = min(state[own, Y0], y)
+    state[own, X1] = max(state[own, X1], x)
+    state[own, Y1] = max(state[own, Y1], y)
+    state[own, FIRST] = min(state[own, FIRST], first)
+
+
+@njit(cache=True, nogil=True)
+def root(parents, label):
+    while parents[label] != label:
+        parents[label] = parents[parents[label]]
+        label = parents[label]
+    return label
+
+
+@njit(cache=True, nogil=True)
+def best_iou(x0, y0, x1, y1, true_boxes):
+    """As `wsol.boxes.box_iou`, of one box with the best of the true ones."""
+    best = 0.0
+    for box in true_boxes:
+        width, height = min(x1, box[2]) - max(x0, box[0]) + 1, min(y1, box[3]) - max(y0, box[1]) + 1
+        shared = max(width, 0) * max(height, 0)
+        united = (x1 - x0 + 1) * (y1 - y0 + 1) + (box[2] - box[0] + 1) * (box[3] - box[1] + 1) - shared
+        if united > 0:
+            best = max(best, shared / united)
+    return best
+
+
+@njit(cache=True, nogil=True)
+def outline(padded, first, cutoff, row):
+    """Twice the area of the polygon through the border pixels of the component that begins at `first`."""
+    steps = (1, row + 1, row, row - 1, -1, -row - 1, -row, 1 - row)  # clockwise from the right
+    across, down = (1, 1, 0, -1, -1, -1, 0, 1), (0, 1, 1, 1, 0, -1, -1, -1)
+    pixel, came, started = first, 4, -1  # as if from the left, where nothing is
+    x = y = area = 0
+    while True:
+        for turn in range(1, 9):
+            way = (came + turn) % 8
+            if padded[pixel + steps[way]] > cutoff:
+                break
+        else:
+            return np.int64(0)
+        if pixel == first:
+            if way == started:
+                return np.int64(abs(area))
+            if started < 0:
+                started = way
+        area += x * (y + down[way]) - (x + across[way]) * y
+        x, y, pixel, came = x + across[way], y + down[way], pixel + steps[way], (way + 4) % 8
