@@ -92,7 +92,7 @@ def by_level(levels, shift):
 
 @njit(cache=True, nogil=True)
 def components(padded, order, steps, shift):
-    """Every component that is ever whole as pixels join in `order`, connected along `steps`: rows of the columns above."""
+    """Every component that stands while pixels join in `order`, connected along `steps`, in the columns above."""
     labels = np.full(len(padded), -1, np.int32)
     parents = np.empty(256, np.int32)
     state = np.empty((256, 7), np.int32)

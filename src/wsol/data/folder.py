@@ -13,7 +13,8 @@ class Folder(Dataset):
 
     Without split folders every tenth photo of a class, by name, is `val` and the others are `train`; `test` is
     then the same as `val`. A missing val folder takes every tenth training photo, a missing test folder is val.
-    Photos may lie in folders below their class; hidden files are left out. There are no boxes. Classes are those of the training photos.
+    Photos may lie in folders below their class; hidden files are left out. Classes are those of the training photos.
+    There are no boxes.
     """
 
     def __init__(self, root: str | Path, split: Split) -> None:
