@@ -10,7 +10,7 @@ import torch
 from wsol.data import Creatures
 from wsol.errors import WsolError
 from wsol.method import METHODS
-from wsol.run import Run, build, describe, load, save
+from wsol.run import Run, build, describe, load, save, write_json
 from wsol.settings import resolve
 
 
@@ -49,6 +49,14 @@ def test_the_threshold_says_where_it_comes_from(tmp_path: Path) -> None:
     about["settings"]["threshold"] = 0.1
     (tmp_path / "run.json").write_text(json.dumps(about))
     assert (load(tmp_path).threshold, load(tmp_path).threshold_source) == (0.1, "recipe")
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[0.3]", '{"threshold": null}', '{"threshold": "low"}'])
+def test_a_damaged_threshold_is_named(tmp_path: Path, text: str) -> None:
+    run = stored(tmp_path)
+    (tmp_path / "threshold.json").write_text(text)
+    with pytest.raises(WsolError, match=r"threshold\.json: .*evaluate again"):
+        _ = run.threshold
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
@@ -97,6 +105,49 @@ def test_a_damaged_description_is_named(tmp_path: Path, text: str, said: str) ->
     with pytest.raises(WsolError, match=r"run\.json") as error:
         load(tmp_path)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "entries", "said"),
+    [
+        ("method", "meill", "did you mean meil"),
+        ("method", 3, "there is no method '3'"),
+        ("classes", None, "incomplete"),
+        ("settings", [], "incomplete"),
+        ("settings", {"backbone": "resnet18", "epoch": 1}, "did you mean epochs"),
+        ("settings", {"backbone": "resnet19"}, "there is no backbone 'resnet19'"),
+        ("options", {"sigma": "wide"}, "sigma cannot be 'wide'"),
+    ],
+)
+def test_a_foreign_description_is_named(tmp_path: Path, part: str, entries: object, said: str) -> None:
+    stored(tmp_path)
+    about = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(about | {part: entries}))
+    with pytest.raises(WsolError, match=r"run\.json: ") as error:
+        load(tmp_path)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "best.json"])
+def test_a_missing_checkpoint_is_named(tmp_path: Path, name: str) -> None:
+    stored(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(WsolError, match=rf"{name}: "):
+        load(tmp_path)
+    assert load(tmp_path, "last").checkpoint == {"checkpoint": "last", "epoch": 1}
+
+
+def test_a_folder_that_is_a_file_is_named_and_left_alone(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run")
+    (tmp_path / "file").write_text("not a folder")
+    for write in (
+        lambda: save(run.method, tmp_path / "file" / "best.safetensors", {}),
+        lambda: write_json(tmp_path / "file" / "run.json", {}),
+    ):
+        with pytest.raises(WsolError, match=r"file/\w+\.\w+: could not be written .*choose another --output"):
+            write()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
+    assert (tmp_path / "file").read_text() == "not a folder"
 
 
 def test_what_cannot_be_written_is_named_and_nothing_is_lost(tmp_path: Path, monkeypatch) -> None:

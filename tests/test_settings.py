@@ -68,13 +68,33 @@ def test_lists_of_a_recipe_become_tuples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("epochs: [", "YAML"), ("- 1\n- 2\n", "key: value"), ("sigmaa: 1", "did you mean sigma")]
+    ("text", "said"),
+    [
+        ("epochs: [", "YAML"),
+        ("- 1\n- 2\n", "key: value"),
+        ("", "key: value"),
+        ("sigmaa: 1", "did you mean sigma"),
+        ("on: 3", "no setting True; known are backbone"),
+        ("epochs:", "epochs cannot be None; it must be int"),
+        ("learning_rate: fast", "learning_rate cannot be 'fast'; it must be float"),
+    ],
 )
 def test_wrong_recipes_are_named(tmp_path: Path, text: str, said: str) -> None:
     recipe = write(tmp_path / "wrong.yaml", text)
     with pytest.raises(WsolError, match=r"wrong\.yaml") as error:
         resolve(EIL, recipe, {})
     assert said in str(error.value)
+
+
+def test_a_recipe_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_bytes(b"epochs: 3  # caf\xe9")
+    with pytest.raises(WsolError, match=r"wrong\.yaml: not readable as YAML"):
+        resolve(EIL, tmp_path / "wrong.yaml", {})
+
+
+def test_rates_may_be_written_without_a_point(tmp_path: Path) -> None:
+    settings, _ = resolve(EIL, write(tmp_path / "r.yaml", "learning_rate: 1e-3\nweight_decay: 5E-4\n"), {})
+    assert (settings.learning_rate, settings.weight_decay) == (0.001, 0.0005)
 
 
 def test_unknown_names_are_answered_with_a_suggestion() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 LEVELS = 256
+UNSEEN = np.int32(2**31 - 1)
 # columns of a component: its own level, the level of the pixel that ends it, its box (last pixel inside), first pixel
 OWN, NEXT, X0, Y0, X1, Y1, FIRST = range(7)
 
@@ -94,58 +95,56 @@ def by_level(levels, shift):
 def components(padded, order, steps, shift):
     """Every component that stands while pixels join in `order`, connected along `steps`, in the columns above."""
     labels = np.full(len(padded), -1, np.int32)
-    parents = np.empty(256, np.int32)
-    state = np.empty((256, 7), np.int32)
-    found = np.empty((1024, 7), np.int32)
+    # as many as there can ever be: what is not written costs nothing, and growing would cost every pixel
+    parents, state = np.empty(len(order), np.int32), np.empty((len(order), 7), np.int32)
+    found = np.empty((2 * len(order), 7), np.int32)
     made = count = 0
-    level = np.int32(0)
     for pixel in order:
         level = np.int32(padded[pixel])
-        own = np.int32(-1)
-        for step in steps:
-            other = labels[pixel + step]
-            if other < 0 or other == own:
-                continue
-            other = root(parents, other)
-            if other == own:
-                continue
-            if state[other, OWN] != level:
-                if count == len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                found[count] = state[other]
-                found[count, NEXT] = level
-                count += 1
-                state[other, OWN] = level
-            if own < 0:
-                own = other
-            else:
-                parents[other] = own
-                join(state, own, state[other, X0], state[other, Y0], state[other, FIRST])
-                join(state, own, state[other, X1], state[other, Y1], state[other, FIRST])
         y, x = (pixel >> shift) - 1, (pixel & ((1 << shift) - 1)) - 1
-        if own < 0:
-            if made == len(parents):
-                parents = np.concatenate((parents, np.empty_like(parents)))
-                state = np.concatenate((state, np.empty_like(state)))
-            own = np.int32(made)
+        highest, lowest = np.int32(-1), UNSEEN
+        for step in steps:  # no branch here: nearly always one component is near
+            label = labels[pixel + step]
+            highest, lowest = max(highest, label), min(lowest, label & UNSEEN)
+        if highest < 0:
+            parents[made] = made
+            state[made, OWN], state[made, FIRST] = level, pixel
+            state[made, X0], state[made, Y0], state[made, X1], state[made, Y1] = x, y, x, y
+            labels[pixel] = made
             made += 1
-            parents[own] = own
-            state[own, OWN] = level
-            state[own, X0] = state[own, X1] = x
-            state[own, Y0] = state[own, Y1] = y
-            state[own, FIRST] = pixel
-        else:
-            join(state, own, x, y, pixel)
+            continue
+        own = root(parents, highest)
+        count = end(state, own, level, found, count)
+        if lowest != highest:
+            for step in steps:
+                other = labels[pixel + step]
+                if other >= 0:
+                    other = root(parents, other)
+                    if other != own:
+                        count = end(state, other, level, found, count)
+                        parents[other] = own
+                        join(state, own, state[other, X0], state[other, Y0], state[other, FIRST])
+                        join(state, own, state[other, X1], state[other, Y1], state[other, FIRST])
+        join(state, own, x, y, pixel)
         labels[pixel] = own
-    # the last one is the whole map, which stands until the first level
-    if count == len(found):
-        found = np.concatenate((found, np.empty_like(found)))
+    # the last one is the whole map: bright, it stands from the first level on; dark, it reaches the border
     found[count] = state[root(parents, labels[order[-1]])]
-    found[count, NEXT] = 0 if level <= padded[order[0]] else LEVELS
+    found[count, NEXT] = 0
     return found[: count + 1]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
+def end(state, own, level, found, count):
+    """Notes a component that a pixel of another level is about to change."""
+    if state[own, OWN] != level:
+        found[count] = state[own]
+        found[count, NEXT] = level
+        state[own, OWN] = level
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, inline="always")
 def join(state, own, x, y, first):
     state[own, X0] = min(state[own, X0], x)
     state[own, Y0] = min(state[own, Y0], y)
@@ -154,7 +153,7 @@ def join(state, own, x, y, first):
     state[own, FIRST] = min(state[own, FIRST], first)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def root(parents, label):
     while parents[label] != label:
         parents[label] = parents[parents[label]]
@@ -162,7 +161,7 @@ def root(parents, label):
     return label
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def best_iou(x0, y0, x1, y1, true_boxes):
     """As `wsol.boxes.box_iou`, of one box with the best of the true ones."""
     best = 0.0
@@ -180,11 +179,11 @@ def outline(padded, first, cutoff, row):
     """Twice the area of the polygon through the border pixels of the component that begins at `first`."""
     steps = (1, row + 1, row, row - 1, -1, -row - 1, -row, 1 - row)  # clockwise from the right
     across, down = (1, 1, 0, -1, -1, -1, 0, 1), (0, 1, 1, 1, 0, -1, -1, -1)
-    pixel, came, started = first, 4, -1  # as if from the left, where nothing is
+    pixel, begin, started = first, 5, -1  # nothing is left of the first pixel nor above it
     x = y = area = 0
     while True:
-        for turn in range(1, 9):
-            way = (came + turn) % 8
+        for turn in range(8):
+            way = (begin + turn) & 7
             if padded[pixel + steps[way]] > cutoff:
                 break
         else:
@@ -194,5 +193,6 @@ def outline(padded, first, cutoff, row):
                 return np.int64(abs(area))
             if started < 0:
                 started = way
-        area += x * (y + down[way]) - (x + across[way]) * y
-        x, y, pixel, came = x + across[way], y + down[way], pixel + steps[way], (way + 4) % 8
+        area += x * down[way] - across[way] * y
+        x, y, pixel = x + across[way], y + down[way], pixel + steps[way]
+        begin = way + 7 - (way & 1)  # what lies before was found empty on the way here

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsol.data import Creatures
-from wsol.data.creatures import FAMILIES, render
+from wsol.data.creatures import FAMILIES, creature, placed, render
 from wsol.errors import WsolError
 
 
@@ -79,6 +79,38 @@ def test_the_body_tells_the_family_as_often_as_it_should() -> None:
                 nearest = np.abs(known / known.sum(1, keepdims=True) - tone).sum(1).argmin()
                 right.append(nearest == label // 3 % len(FAMILIES))
         assert low <= np.mean(right) <= high
+
+
+def test_the_label_chooses_the_family_as_often_as_hinted(monkeypatch: pytest.MonkeyPatch) -> None:
+    worn = []
+
+    def seen(rng: np.random.Generator, label: int, family: tuple):
+        worn.append(FAMILIES.index(family))
+        return creature(rng, label, family)
+
+    monkeypatch.setattr("wsol.data.creatures.creature", seen)
+    for hint, share in ((0.0, 0.25), (0.6, 0.7), (1.0, 1.0)):
+        worn.clear()
+        for seed in range(60):
+            for label in (0, 3, 6, 9):
+                drawn(seed, label, 24, hint)
+        own = [family == index % 4 for index, family in enumerate(worn)]
+        assert np.mean(own) == pytest.approx(share, abs=0.1)
+        if hint == 0:
+            assert all(len(set(worn[start : start + 4])) == 1 for start in range(0, 240, 4))
+            assert min(np.bincount(worn, minlength=4)) > 20
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 71))
+def test_the_outline_of_the_body_is_the_same_for_every_class(seed: int, label: int) -> None:
+    rng, other = np.random.default_rng(seed), np.random.default_rng(seed)
+    bodies = [
+        [shape.outline for shape in placed(list(creature(each, of, FAMILIES[0])), each, 64) if not shape.part]
+        for each, of in ((rng, 0), (other, label))
+    ]
+    for one, two in zip(*bodies, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_place_and_size_of_the_body_do_not_tell_the_class() -> None:

@@ -358,6 +358,25 @@ def test_layouts_are_recognised(tmp_path: Path) -> None:
         open_data(tmp_path / "nothing", "train")
 
 
+def test_layouts_have_variants(tmp_path: Path) -> None:
+    lists = metadata(tmp_path / "lists")
+    (lists / "metadata" / "test").rename(lists / "test")
+    assert isinstance(open_data(lists, "test"), Metadata)
+    photo(tmp_path / "0.png")
+    assert isinstance(open_data(lines(tmp_path / "P.CSV", "path,label", "0.png,a"), "train"), Csv)
+    photo(tmp_path / "folder" / "a" / "labels.csv.png")
+    photos = open_data(str(tmp_path / "folder"), "train")
+    assert isinstance(photos, Folder) and open_data(photos, "test") is photos
+    assert open_data("creatures", "val", size=40).image(0).size == (40, 40)
+    assert len(open_data(cub(tmp_path / "cub"), "val", val_per_class=2)) == 4
+
+
+def test_photos_that_can_be_read_pass(tmp_path: Path) -> None:
+    photo(tmp_path / "a" / "1.jpg")
+    whole, generated = Folder(tmp_path, "train"), Creatures("val", size=32)
+    assert readable(whole, "raise") is whole and readable(generated, "raise") is generated
+
+
 def test_photos_that_cannot_be_read_are_counted_and_named(tmp_path: Path) -> None:
     for index in range(6):
         photo(tmp_path / "a" / f"{index}.jpg")
