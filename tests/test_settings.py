@@ -74,7 +74,7 @@ def test_lists_of_a_recipe_become_tuples(tmp_path: Path) -> None:
         ("- 1\n- 2\n", "key: value"),
         ("", "key: value"),
         ("sigmaa: 1", "did you mean sigma"),
-        ("on: 3", "no setting True; known are backbone"),
+        ("on: 3", "no setting 'True'; known are backbone"),
         ("epochs:", "epochs cannot be None; it must be int"),
         ("learning_rate: fast", "learning_rate cannot be 'fast'; it must be float"),
     ],

@@ -92,19 +92,19 @@ def _fresh(name: str, folder: Path, seed: int) -> Run:
     return build(folder, kind, settings, options, Creatures(images=0).classes, "creatures")
 
 
-def _seconds_per_epoch(run: Run, photos: Dataset, warm: int = 3, timed: int = 5) -> float:
-    """Timed on steps of a network that is thrown away; the first ones prepare kernels."""
+def _seconds_per_epoch(run: Run, photos: Dataset, steps: int = 8) -> float:
+    """The fastest of a few steps of a network that is thrown away, times the steps of an epoch."""
     settings, method = run.settings, deepcopy(run.method).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images, labels = next(iter(DataLoader(TrainingImages(photos, settings.image_size), settings.batch_size)))
     images = images.contiguous(memory_format=torch.channels_last)
-    began = time.monotonic()
-    for step in range(warm + timed):
-        if step == warm:
-            began = time.monotonic()
+    spent = []
+    for _ in range(steps):
+        began = time.monotonic()
         with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16(settings.precision)):
             terms = method.loss(images, labels)
         torch.autograd.backward(list(terms.values()))
-    return (time.monotonic() - began) / timed * (len(photos) // settings.batch_size)
+        spent.append(time.monotonic() - began)
+    return min(spent) * (len(photos) // settings.batch_size)
 
 
 def _page(figures: dict[str, Any], shown: Image.Image, facts: dict[str, Any]) -> str:

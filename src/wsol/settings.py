@@ -102,7 +102,7 @@ def resolve(method: type[Method], recipe: str | Path | None, given: dict[str, An
     for source, entries in ((f"recipe {recipe}", read_recipe(method, recipe)), ("setting", given)):
         for key, value in entries.items():
             if key not in kinds:
-                close = difflib.get_close_matches(str(key), kinds, 1)
+                close = difflib.get_close_matches(key, kinds, 1)
                 hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(kinds)}"
                 raise WsolError(f"{source}: {method.__name__} has no setting {key!r}; {hint}")
             values[key] = _cast(value, kinds[key], f"{source}: {key}")
@@ -125,7 +125,7 @@ def read_recipe(method: type[Method], recipe: str | Path | None) -> dict[str, An
         raise WsolError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(entries, dict):
         raise WsolError(f"{path}: a recipe is a list of `key: value` lines")
-    return entries
+    return {str(key): value for key, value in entries.items()}
 
 
 def recipes_of(method: type[Method]) -> list[str]:
