@@ -29,6 +29,7 @@ from wsol.training import fit, use_bf16
 
 METHODS = ("cam", "eil")
 TRAINING = 0.7  # share of the budget; the rest draws, measures and writes
+EPOCH = 1.6  # an epoch's seconds as a multiple of its steps': it also reads, validates and saves
 FIGURES = {
     "Top1Cls": "class right",
     "PeakOnPart": "share of the heatmap's peak on the head",
@@ -93,7 +94,7 @@ def _fresh(name: str, folder: Path, seed: int) -> Run:
 
 
 def _seconds_per_epoch(run: Run, photos: Dataset, steps: int = 8) -> float:
-    """The fastest of a few steps of a network that is thrown away, times the steps of an epoch."""
+    """From the fastest of a few steps of a network that is thrown away."""
     settings, method = run.settings, deepcopy(run.method).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images, labels = next(iter(DataLoader(TrainingImages(photos, settings.image_size), settings.batch_size)))
     images = images.contiguous(memory_format=torch.channels_last)
@@ -104,7 +105,7 @@ def _seconds_per_epoch(run: Run, photos: Dataset, steps: int = 8) -> float:
             terms = method.loss(images, labels)
         torch.autograd.backward(list(terms.values()))
         spent.append(time.monotonic() - began)
-    return min(spent) * (len(photos) // settings.batch_size)
+    return EPOCH * min(spent) * (len(photos) // settings.batch_size)
 
 
 def _page(figures: dict[str, Any], shown: Image.Image, facts: dict[str, Any]) -> str:
