@@ -71,7 +71,7 @@ def table(output: Path, methods: tuple[str, ...]) -> str:
     seeds = {len(each) for each in rows.values()}
     shown = [name for name in COLUMNS if any(each[0].get(name) is not None for each in rows.values())]
     lines = [
-        f"{first['data']}, {first['images']} {first['split']} photos, protocol `{first['protocol']}`, seeds: "
+        f"{first['data']}, {first['images']} {first['split']} photos, protocol `{first['protocol']}`, seeds a method: "
         f"{', '.join(map(str, sorted(seeds)))}\n",
         f"| | {' | '.join(shown)} |",
         f"|---|{'---:|' * len(shown)}",

@@ -88,12 +88,12 @@ def test_the_backbone_is_read_off_the_files_name(tmp_path) -> None:
 def test_published_weights_reach_their_accuracy(name, top1, top5, shared) -> None:
     path = shared / "weights" / f"{name}.safetensors"
     method = CAM(build_backbone(backbone_for(path), path, map_stride=None), 1000, head="pretrained").eval()
-    photos, view = open_data(shared / "ilsvrc_val_500", "test"), evaluation_view(224)
+    photos = open_data(shared / "ilsvrc_val_500", "test")
     labels = torch.tensor([sample.label for sample in photos.samples])
     with torch.no_grad():
         best = torch.cat(
             [
-                method.predict(torch.stack([view(photos.image(i)) for i in range(start, start + 50)]))
+                method.predict(torch.stack([evaluation_view(photos.image(i), 224) for i in range(start, start + 50)]))
                 .logits.topk(5)
                 .indices
                 for start in range(0, 500, 50)

@@ -16,13 +16,16 @@ def photo(path: Path) -> None:
     Image.new("RGB", (40, 30), (10, 20, 30)).save(path)
 
 
-def test_layouts_are_recognised(tmp_path: Path, shared: Path) -> None:
+def test_layouts_are_recognised(tmp_path: Path) -> None:
     photo(tmp_path / "folder" / "a" / "1.jpg")
     photo(tmp_path / "0.png")
     (tmp_path / "p.csv").write_text("path,label\n0.png,a\n")
     assert isinstance(open_data("creatures", "test"), Creatures)
     assert isinstance(open_data(tmp_path / "folder", "train"), Folder)
     assert isinstance(open_data(tmp_path / "p.csv", "train"), Csv)
+
+
+def test_the_real_sets_are_recognised(shared: Path) -> None:
     assert isinstance(open_data(shared / "CUB_200_2011", "train"), CUB)
     assert isinstance(open_data(shared / "ilsvrc_val_500", "test"), Metadata)
     assert isinstance(open_data(shared / "flowers17", "test"), Flowers17)
