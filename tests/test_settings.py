@@ -103,3 +103,12 @@ def test_unknown_names_are_answered_with_a_suggestion() -> None:
         method_class("meill")
     with pytest.raises(WsolError, match="cub_vgg16"):
         resolve(EIL, "cub_vgg", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_size", 0), ("epochs", -1), ("learning_rate", float("nan")), ("weight_decay", -1.0), ("threshold", 1.5)],
+)
+def test_numbers_that_cannot_be_are_refused(name: str, value: float) -> None:
+    with pytest.raises(WsolError, match=f"{name}.* {value}"):
+        resolve(EIL, None, {name: value})

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
@@ -11,10 +12,24 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
+from wsol.boxes import check_threshold
 from wsol.errors import WsolError
 from wsol.method import METHODS, Method
 
 RECIPES = files("wsol") / "recipes"
+NOT_NEGATIVE = (
+    "epochs",
+    "learning_rate",
+    "head_rate",
+    "bias_rate",
+    "momentum",
+    "weight_decay",
+    "decay",
+    "warmup",
+    "clip",
+)
+NOT_NEGATIVE += ("seed", "val_per_class", "sheet_every", "workers")
+LEAST = dict.fromkeys(NOT_NEGATIVE, 0) | {"batch_size": 1, "map_stride": 1, "image_size": 8}
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,14 @@ class Settings:
     sheet_every: int = 5
     workers: int = 2
     on_bad_image: Literal["raise", "skip"] = "raise"
+
+    def __post_init__(self) -> None:
+        """Raises WsolError for numbers that cannot be."""
+        for name, least in LEAST.items():
+            if not least <= getattr(self, name) < math.inf:
+                raise WsolError(f"{name} cannot be {getattr(self, name)}; it must be at least {least}")
+        if self.threshold is not None:
+            check_threshold(self.threshold)
 
 
 def method_class(name: str) -> type[Method]:
