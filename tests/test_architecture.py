@@ -17,11 +17,12 @@ ROOMS = [
     ["methods"],
     ["metrics", "settings", "progress"],
     ["data", "draw", "run"],
-    ["result"],
+    ["result", "tally", "score_maps", "processes"],
     ["snapshots", "export", "locating", "evaluation"],
     ["training"],
     ["machine", "demo"],
     ["cli"],
+    ["__main__"],
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 

@@ -7,13 +7,14 @@ from wsol import methods
 from wsol.errors import WsolError
 
 if TYPE_CHECKING:
-    from wsol.evaluation import evaluate
+    from wsol.evaluation import evaluate, evaluate_maps
     from wsol.locating import locate
     from wsol.result import Result
     from wsol.run import load
     from wsol.training import train
 
-_LATER = {"train": "training", "evaluate": "evaluation", "locate": "locating", "load": "run", "Result": "result"}
+_LATER = {"train": "training", "evaluate": "evaluation", "evaluate_maps": "evaluation", "locate": "locating"}
+_LATER |= {"load": "run", "Result": "result"}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'wsol' has no attribute {name!r}")
 
 
-__all__ = ["Result", "WsolError", "evaluate", "load", "locate", "methods", "train"]
+__all__ = ["Result", "WsolError", "evaluate", "evaluate_maps", "load", "locate", "methods", "train"]

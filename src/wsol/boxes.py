@@ -15,15 +15,19 @@ from jaxtyping import Bool, Float, Int, UInt8
 from wsol import components
 from wsol.errors import WsolError
 
+Largest = Literal["outline", "pixels"]
+Empty = Literal["corner", "image"]
 
-def normalise(heatmap: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
-    """The heatmap resized to size = (H, W) by cubic interpolation, then scaled to [0, 1] by its own extremes.
+
+def normalise(heatmap: Float[np.ndarray, "h w"], size: tuple[int, int], cubic: bool = True) -> Float[np.ndarray, "H W"]:
+    """The heatmap resized to size = (H, W) by cubic (else bilinear) interpolation, then scaled to [0, 1].
 
     Computed in float64. A map that holds NaN or infinity becomes zeros, and so does one that is constant once
     resized. Cubic weights round: most constant maps come out of resizing with differences of 1e-16, and these
     are scaled up like any others. The evaluator does so too.
     """
-    resized = cv2.resize(heatmap.astype(np.float64), (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+    way = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    resized = cv2.resize(heatmap.astype(np.float64), (size[1], size[0]), interpolation=way)
     if not np.isfinite(resized).all() or resized.min() == resized.max():
         return np.zeros(size)
     resized -= resized.min()
@@ -53,21 +57,36 @@ def foreground(heatmap: Float[np.ndarray, "H W"], threshold: float) -> Bool[np.n
 
 
 def find_boxes(
-    heatmap: Float[np.ndarray, "H W"], threshold: float, keep: Literal["largest", "all", "union"] = "largest"
+    heatmap: Float[np.ndarray, "H W"],
+    threshold: float,
+    keep: Literal["largest", "all", "union"] = "largest",
+    largest: Largest = "outline",
+    empty: Empty | None = None,
 ) -> Float[np.ndarray, "n 4"]:
     """Boxes x0 y0 x1 y1 around the foreground of a normalised heatmap, in the map's own pixels.
 
     keep: "largest" gives the box of the contour with the largest area (MaxBoxAcc); "all" gives one box a
     contour, and as in MaxBoxAccV2 the borders of holes are contours too; "union" gives one box around all.
-    x1 and y1 are one past the last pixel, but at most W - 1 and H - 1. No rows where the foreground is empty.
+    x1 and y1 are one past the last pixel, but at most W - 1 and H - 1.
+    largest: whether the largest contour is that with the largest area or the component with the most pixels.
+    empty: the box where the foreground is empty, see `nothing`; None for no row.
     Raises WsolError when the threshold is outside [0, 1].
     """
-    boxes, areas = _outlines(foreground(heatmap, threshold))
+    mask = foreground(heatmap, threshold)
+    boxes, areas = _regions(mask) if keep == "largest" and largest == "pixels" else _outlines(mask)
+    if len(boxes) == 0 and empty is not None:
+        return nothing(empty, mask.shape)
     if len(boxes) == 0 or keep == "all":
         return boxes
     if keep == "largest":
         return boxes[[areas.argmax()]]
     return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])[None]
+
+
+def nothing(empty: Empty, size: tuple[int, ...]) -> Float[np.ndarray, "1 4"]:
+    """The box of an empty foreground on a map of (H, W): the "corner" 0 0 0 0, or the whole "image"."""
+    height, width = size if empty == "image" else (1, 1)
+    return np.array([[0.0, 0.0, width - 1, height - 1]])
 
 
 def box_iou(
@@ -100,21 +119,23 @@ def sweep(
     heatmap: Float[np.ndarray, "H W"],
     true_boxes: Float[np.ndarray, "m 4"],
     thresholds: Float[np.ndarray, " t"],
+    offset: int = 1,
+    largest: Largest = "outline",
+    empty: Empty = "corner",
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
     """Best IoU with any true box at every threshold: the largest contour's box, and any contour's box.
 
-    heatmap: normalised; true_boxes: in the map's pixels. Where nothing is above the threshold the evaluator
-    scores the box 0 0 0 0.
+    heatmap: normalised; true_boxes: in the map's pixels. offset: of `box_iou`; largest, empty: of `find_boxes`.
     """
     levels = _levels(heatmap)
-    single, every, undecided = components.sweep(levels, true_boxes)
+    single, every, undecided = components.sweep(levels, true_boxes, offset, largest == "pixels")
     # outlines of equal area, perhaps nested: OpenCV's order decides
     for cutoff in np.flatnonzero(undecided):
         boxes, areas = _outlines(levels > cutoff)
-        single[cutoff] = box_iou(boxes[[areas.argmax()]], true_boxes).max()
-    nothing = box_iou(np.zeros((1, 4)), true_boxes).max()
+        single[cutoff] = box_iou(boxes[[areas.argmax()]], true_boxes, offset).max()
+    silent = box_iou(nothing(empty, heatmap.shape), true_boxes, offset).max()
     cutoffs = _cutoffs(levels, thresholds)
-    return np.where(single < 0, nothing, single)[cutoffs], np.where(every < 0, nothing, every)[cutoffs]
+    return np.where(single < 0, silent, single)[cutoffs], np.where(every < 0, silent, every)[cutoffs]
 
 
 def _levels(heatmap: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
@@ -133,3 +154,14 @@ def _outlines(mask: Bool[np.ndarray, "H W"]) -> tuple[Float[np.ndarray, "n 4"], 
     corners = np.array([cv2.boundingRect(contour) for contour in contours], np.float64).reshape(-1, 4)
     corners[:, 2:] = np.minimum(corners[:, :2] + corners[:, 2:], (mask.shape[1] - 1, mask.shape[0] - 1))
     return corners, np.array([cv2.contourArea(contour) for contour in contours], np.float64)
+
+
+def _regions(mask: Bool[np.ndarray, "H W"]) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
+    """Box and number of pixels of each 8-connected component, in raster order of their first pixels."""
+    _, labels, found, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    present, first = np.unique(labels.astype(np.int64), return_index=True)
+    order = present[first.argsort()]
+    found = found[order[order > 0]].astype(np.float64)
+    corners, pixels = found[:, :4], found[:, 4]
+    corners[:, 2:] = np.minimum(corners[:, :2] + corners[:, 2:], (mask.shape[1] - 1, mask.shape[0] - 1))
+    return corners, pixels

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from importlib.resources import files
@@ -17,6 +18,11 @@ from rich.table import Table
 from wsol.errors import WsolError
 from wsol.method import METHODS, Method
 from wsol.settings import Settings, method_class, options_of, recipes_of
+
+
+class UsageError(Exception):
+    """A command line whose options do not go together."""
+
 
 app = App(
     name="wsol",
@@ -114,11 +120,16 @@ for _method in METHODS.values():
 
 @app.command
 def evaluate(
-    run: Path,
-    data: Path,
+    run: Path | None = None,
+    data: Path | None = None,
     *,
+    maps: Path | None = None,
+    metadata: Path | None = None,
+    mask_root: Path | None = None,
+    write_maps: Path | None = None,
     output: Path | None = None,
     split: Literal["train", "val", "test"] = "test",
+    protocol: str = "clova",
     threshold: float | None = None,
     checkpoint: Literal["best", "last"] = "best",
     ten_crop: bool = False,
@@ -127,19 +138,32 @@ def evaluate(
 ) -> None:
     """Measure a run by the field's metrics, beside a fixed centre box and the whole image.
 
+    `wsol evaluate RUN DATA`, or `wsol evaluate --maps DIR --metadata DIR` for maps made elsewhere. Started by
+    `torchrun -m wsol evaluate ...` in several processes, each measures its share.
+
     Parameters
     ----------
     run
         A run folder, as `wsol train` left it.
     data
         A data set with true boxes or masks, or `creatures`.
+    maps
+        Folder of score maps, ID.npy for each image, to be measured instead of a run.
+    metadata
+        Folder of image_ids.txt, class_labels.txt, image_sizes.txt and localization.txt that belong to the maps.
+    mask_root
+        Folder in which the masks of localization.txt lie.
+    write_maps
+        Folder for the run's score maps, as `--maps` reads them.
     output
         JSON file for the figures; pictures (curves, best and worst photos) are put beside it.
     split
         Which photos.
+    protocol
+        The conventions of clova, cvpr16, psol or bas: they move scores by points.
     threshold
-        Share of the heatmap's peak at which boxes are cut. Default: the recipe's, else the best on validation
-        photos that have boxes, else 0.2.
+        Share of the heatmap's peak at which boxes are cut. Default: the protocol's, else the recipe's, else the best
+        on validation photos that have boxes, else 0.2.
     checkpoint
         Which of the run's networks.
     ten_crop
@@ -149,15 +173,33 @@ def evaluate(
     on_bad_image
         What to do with photos that cannot be read.
     """
+    from wsol import processes
     from wsol.evaluation import evaluate as measure
-    from wsol.evaluation import table
+    from wsol.evaluation import evaluate_maps, table
 
-    figures = measure(
-        run, _data(data), output, split, threshold, checkpoint, ten_crop, batch_size, on_bad_image=on_bad_image
-    )
-    out.print(table(figures))
-    if output is not None:
-        out.print(f"{output}: written, with pictures beside it")
+    if (maps is None) == (run is None) or (maps is None) != (metadata is None) or (run is None) != (data is None):
+        raise UsageError("give RUN and DATA, or --maps and --metadata")
+    processes.join()
+    if maps is not None and metadata is not None:
+        figures = evaluate_maps(maps, metadata, output, mask_root, threshold, protocol)
+    else:
+        figures = measure(
+            run,  # type: ignore[arg-type]
+            _data(data),  # type: ignore[arg-type]
+            output,
+            split,
+            threshold,
+            protocol,
+            checkpoint,
+            ten_crop,
+            write_maps,
+            batch_size,
+            on_bad_image=on_bad_image,
+        )
+    if processes.place()[0] == 0:
+        out.print(table(figures))
+        if output is not None:
+            out.print(f"{output}: written, with pictures beside it")
 
 
 @app.command
@@ -313,10 +355,18 @@ def demo(*, output: Path = Path("wsol_demo"), minutes: float = 5.0, seed: int = 
     out.print(f"open {page.resolve()}")
 
 
+def _warn(message: Warning | str, *_: Any) -> None:
+    err.print(f"wsol: {message}", style="yellow", markup=False, highlight=False)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command; exits with 0 on success, 2 on wrong usage, 1 otherwise with one line on what to do."""
+    warnings.showwarning = _warn
     try:
         app(arguments, exit_on_error=False, result_action="return_value")
+    except UsageError as error:
+        err.print(f"wsol: {error}; wsol COMMAND --help says more", style="red", markup=False, highlight=False)
+        sys.exit(2)
     except CycloptsError:
         sys.exit(2)
     except WsolError as error:

@@ -10,17 +10,19 @@ from numba import njit
 
 LEVELS = 256
 UNSEEN = np.int32(2**31 - 1)
-# columns of a component: its own level, the level of the pixel that ends it, its box (last pixel inside), first pixel
-OWN, NEXT, X0, Y0, X1, Y1, FIRST = range(7)
+# columns of a component: its own level, the level of the pixel that ends it, its box (last pixel inside), first pixel,
+# number of pixels
+OWN, NEXT, X0, Y0, X1, Y1, FIRST, PIXELS = range(8)
 
 
 @njit(cache=True, nogil=True)
-def sweep(levels, true_boxes):
-    """Best IoU with any true box where foreground is above each cutoff 0 to 255: of the largest outline, and of any.
+def sweep(levels, true_boxes, offset, by_pixels):
+    """Best IoU with any true box where foreground is above each cutoff 0 to 255: of the largest component, and of any.
 
-    levels: (H, W) uint8. true_boxes: (m, 4) in the map's pixels, x1 and y1 count as inside. Third, cutoffs at which
-    outlines of equal area may lie inside one another: there the first answer is not decided here. -1 where nothing is
-    above the cutoff.
+    levels: (H, W) uint8. true_boxes: (m, 4) in the map's pixels. offset: added to each width and height in IoU.
+    by_pixels: the largest component has the most pixels, the first of equal ones; else the largest outline, the last.
+    Third, cutoffs at which outlines of equal area may lie inside one another: there the first answer is not decided
+    here. -1 where nothing is above the cutoff.
     """
     height, width = levels.shape
     shift = 1
@@ -39,7 +41,7 @@ def sweep(levels, true_boxes):
     for hole in dark:
         x0, y0, x1, y1 = hole[X0], hole[Y0], hole[X1], hole[Y1]
         if x0 > 0 and y0 > 0 and x1 < width - 1 and y1 < height - 1:
-            iou = best_iou(x0 - 1, y0 - 1, min(x1 + 2, width - 1), min(y1 + 2, height - 1), true_boxes)
+            iou = best_iou(x0 - 1, y0 - 1, min(x1 + 2, width - 1), min(y1 + 2, height - 1), true_boxes, offset)
             for cutoff in range(hole[OWN], hole[NEXT]):
                 every[cutoff] = max(every[cutoff], iou)
                 holes[cutoff] += 1
@@ -47,8 +49,9 @@ def sweep(levels, true_boxes):
     ious, bounds = np.empty(len(bright)), np.empty(len(bright), np.int64)
     for n, part in enumerate(bright):
         x1, y1 = min(part[X1] + 1, width - 1), min(part[Y1] + 1, height - 1)
-        ious[n] = best_iou(part[X0], part[Y0], x1, y1, true_boxes)
-        bounds[n] = 2 * np.int64(part[X1] - part[X0]) * (part[Y1] - part[Y0])
+        ious[n] = best_iou(part[X0], part[Y0], x1, y1, true_boxes, offset)
+        enclosed = 2 * np.int64(part[X1] - part[X0]) * (part[Y1] - part[Y0])
+        bounds[n] = part[PIXELS] if by_pixels else enclosed
         for cutoff in range(part[NEXT], part[OWN]):
             every[cutoff] = max(every[cutoff], ious[n])
 
@@ -59,13 +62,13 @@ def sweep(levels, true_boxes):
         part = bright[n]
         if part[NEXT] == part[OWN] or bounds[n] < largest[part[NEXT] : part[OWN]].min():
             continue
-        area = outline(padded, part[FIRST], part[OWN] - 1, row) if bounds[n] else np.int64(0)
+        area = bounds[n] if by_pixels or not bounds[n] else outline(padded, part[FIRST], part[OWN] - 1, row)
         for cutoff in range(part[NEXT], part[OWN]):
             if area > largest[cutoff]:
                 largest[cutoff], winner[cutoff], undecided[cutoff] = area, n, False
             elif area == largest[cutoff]:
-                undecided[cutoff] |= holes[cutoff] > 0
-                if part[FIRST] > bright[winner[cutoff], FIRST]:
+                undecided[cutoff] |= holes[cutoff] > 0 and not by_pixels
+                if (part[FIRST] > bright[winner[cutoff], FIRST]) != by_pixels:
                     winner[cutoff] = n
     for cutoff in range(LEVELS):
         if largest[cutoff] >= 0:
@@ -96,8 +99,8 @@ def components(padded, order, steps, shift):
     """Every component that stands while pixels join in `order`, connected along `steps`, in the columns above."""
     labels = np.full(len(padded), -1, np.int32)
     # as many as there can ever be: what is not written costs nothing, and growing would cost every pixel
-    parents, state = np.empty(len(order), np.int32), np.empty((len(order), 7), np.int32)
-    found = np.empty((2 * len(order), 7), np.int32)
+    parents, state = np.empty(len(order), np.int32), np.empty((len(order), 8), np.int32)
+    found = np.empty((2 * len(order), 8), np.int32)
     made = count = 0
     for pixel in order:
         level = np.int32(padded[pixel])
@@ -108,7 +111,7 @@ def components(padded, order, steps, shift):
             highest, lowest = max(highest, label), min(lowest, label & UNSEEN)
         if highest < 0:
             parents[made] = made
-            state[made, OWN], state[made, FIRST] = level, pixel
+            state[made, OWN], state[made, FIRST], state[made, PIXELS] = level, pixel, 1
             state[made, X0], state[made, Y0], state[made, X1], state[made, Y1] = x, y, x, y
             labels[pixel] = made
             made += 1
@@ -123,9 +126,11 @@ def components(padded, order, steps, shift):
                     if other != own:
                         count = end(state, other, level, found, count)
                         parents[other] = own
+                        state[own, PIXELS] += state[other, PIXELS]
                         join(state, own, state[other, X0], state[other, Y0], state[other, FIRST])
                         join(state, own, state[other, X1], state[other, Y1], state[other, FIRST])
         join(state, own, x, y, pixel)
+        state[own, PIXELS] += 1
         labels[pixel] = own
     # the last one is the whole map: bright, it stands from the first level on; dark, it reaches the border
     found[count] = state[root(parents, labels[order[-1]])]
@@ -162,13 +167,13 @@ def root(parents, label):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def best_iou(x0, y0, x1, y1, true_boxes):
+def best_iou(x0, y0, x1, y1, true_boxes, offset):
     """As `wsol.boxes.box_iou`, of one box with the best of the true ones."""
-    best = 0.0
+    best, area = 0.0, (x1 - x0 + offset) * (y1 - y0 + offset)
     for box in true_boxes:
-        width, height = min(x1, box[2]) - max(x0, box[0]) + 1, min(y1, box[3]) - max(y0, box[1]) + 1
+        width, height = min(x1, box[2]) - max(x0, box[0]) + offset, min(y1, box[3]) - max(y0, box[1]) + offset
         shared = max(width, 0) * max(height, 0)
-        united = (x1 - x0 + 1) * (y1 - y0 + 1) + (box[2] - box[0] + 1) * (box[3] - box[1] + 1) - shared
+        united = area + (box[2] - box[0] + offset) * (box[3] - box[1] + offset) - shared
         if united > 0:
             best = max(best, shared / united)
     return best

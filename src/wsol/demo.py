@@ -20,11 +20,12 @@ from wsol import draw
 from wsol.data.creatures import Creatures
 from wsol.data.dataset import Dataset
 from wsol.data.transforms import TrainingImages
-from wsol.evaluation import BASELINES, choose_threshold, evaluate, table
+from wsol.evaluation import choose_threshold, evaluate, table
 from wsol.locating import locate
 from wsol.progress import console
 from wsol.run import Run, build, describe, load
 from wsol.settings import method_class, resolve
+from wsol.tally import BASELINES
 from wsol.training import fit, use_bf16
 
 METHODS = ("cam", "eil")

@@ -1,4 +1,4 @@
-"""The one error that users see."""
+"""The one error that users see, and how it lists many names."""
 
 
 class WsolError(Exception):
@@ -6,3 +6,8 @@ class WsolError(Exception):
 
     The command line prints it and exits with status 1; in Python it is raised as it is.
     """
+
+
+def listed(names: list[str], between: str = ", ", most: int = 20) -> str:
+    """The first names of many, and how many more there are."""
+    return between.join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

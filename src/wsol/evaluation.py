@@ -1,45 +1,48 @@
-"""Evaluation: a run measured on one split, in one pass, beside boxes that look at nothing."""
+"""Evaluation: a run, or maps made elsewhere, measured in one pass beside boxes that look at nothing."""
 
-import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import difflib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 from rich.table import Table
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from wsol import draw
-from wsol.boxes import check_threshold, find_boxes, normalise, scale_boxes
+from wsol import draw, processes
+from wsol.boxes import check_threshold
 from wsol.data import Dataset, open_data, readable
-from wsol.data.dataset import Split, Truth
-from wsol.data.transforms import EvaluationImages, evaluation_view, ten_crop
+from wsol.data.dataset import Split
+from wsol.data.metadata import Metadata
+from wsol.data.transforms import EvaluationImages, framed, ten_crop
 from wsol.errors import WsolError
-from wsol.metrics import (
-    IOUS,
-    PROTOCOL,
-    SIZE,
-    BoxAccuracy,
-    BoxCurves,
-    Classification,
-    PixelPrecision,
-    centre_box,
-    ranks,
-    whole_image,
-)
+from wsol.metrics import CLOVA, PROTOCOLS, SIZE, BoxAccuracy, Protocol, ranks
 from wsol.progress import bar
-from wsol.run import Run, load, write_json
+from wsol.run import DEFAULT_THRESHOLD, Run, load, write_json
+from wsol.score_maps import ScoreMaps, write_map, write_predictions
+from wsol.tally import BASELINES, BOXES, CLASSIFICATION, MASKS, Scored, Shown, Tally
 
-CLASSIFICATION = ("Top1Cls", "Top5Cls")
-BOXES = ("MaxBoxAcc", "MaxBoxAcc30", "MaxBoxAcc50", "MaxBoxAcc70", "MaxBoxAccV2", "GTKnownLoc", "Top1Loc", "Top5Loc")
-BOXES += ("MaxTop1Loc", "MaxTop5Loc")
-MASKS = ("PxAP", "PIoU")
-BASELINES = {"CentreBox": centre_box, "WholeImage": whole_image}
-SHOWN = 12
+BadImage = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image as a pass gives it: the normalised heatmap of its true class, its (W, H), the rank of that class, and
+    the best classes, the best first."""
+
+    index: int
+    heatmap: Float[np.ndarray, "S S"]
+    size: tuple[int, int]
+    rank: int
+    best: list[int]
 
 
 def evaluate(
@@ -48,124 +51,111 @@ def evaluate(
     output: str | Path | None = None,
     split: Split = "test",
     threshold: float | None = None,
+    protocol: str = "clova",
     checkpoint: Literal["best", "last"] = "best",
     ten_crop: bool = False,
+    write_maps: str | Path | None = None,
     batch_size: int = 32,
     workers: int = 2,
-    on_bad_image: Literal["raise", "skip"] = "raise",
+    on_bad_image: BadImage = "raise",
 ) -> dict[str, Any]:
-    """Measures a run by the field's metrics, protocol `clova`.
+    """Measures a run by the field's metrics.
 
     run: a run folder or an opened run. data: a path, "creatures", or a data set. output: JSON file for the figures,
     with curves and the best and worst photos as pictures beside it. split: which photos (of a path). threshold: share
-    of the heatmap's peak at which boxes are cut; None takes the recipe's, else the best on the `val` split where it
-    has boxes, else 0.2. checkpoint: "best" or "last" (of a folder). ten_crop: classify by the mean over ten crops.
+    of the heatmap's peak at which boxes are cut; None takes the protocol's, the recipe's, the best on the `val` split
+    where it has boxes, else 0.2. protocol: a name of `wsol.metrics.PROTOCOLS`. checkpoint: "best" or "last" (of a
+    folder). ten_crop: classify by the mean over ten crops. write_maps: folder for the score maps, see `evaluate_maps`.
 
-    Returns the figures by metric name, in percent, None where undefined, with those of `CentreBox` and `WholeImage`,
-    and `Curves`, the share of photos found over the threshold.
+    Where several processes were started by torchrun each one measures its share, and all return the same figures.
+
+    Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
     Raises WsolError where data and run do not fit.
     """
     run = run if isinstance(run, Run) else load(run, checkpoint)
+    chosen = find_protocol(protocol)
     photos = _open(run, data, split, on_bad_image)
     if threshold is not None:
         check_threshold(threshold)
-    elif run.threshold_source == "default" and split != "val" and (val := _validation(run, data, on_bad_image)):
-        choose_threshold(run, val, batch_size, workers)
-    source = "given" if threshold is not None else run.threshold_source
-    tally = Tally(run.threshold if threshold is None else threshold)
-    for index, rank, heatmap in _pass(run, photos, batch_size, workers, ten_crop):
-        size = photos.image(index).size if photos.has_boxes else (SIZE, SIZE)
-        tally.add(index, rank, heatmap, photos.truth(index), size)
-    figures = {
+        source = "given"
+    elif chosen.threshold is not None:
+        threshold, source = chosen.threshold, "protocol"
+    else:
+        if run.threshold_source == "default" and split != "val" and (val := _validation(run, data, on_bad_image)):
+            choose_threshold(run, val, batch_size, workers)
+        threshold, source = run.threshold, run.threshold_source
+    tally = Tally(len(photos.classes), threshold, chosen)
+    seen = _pass(run, photos, chosen, batch_size, workers, ten_crop)
+    if write_maps is not None:
+        seen = _kept(seen, photos, Path(write_maps))
+    _count(tally, photos, seen)
+    about = {
         "method": type(run.method).__name__,
         "run": str(run.folder),
         "data": photos.name,
         "split": split,
-        "protocol": PROTOCOL,
-        "images": len(photos),
-        "threshold": tally.threshold,
         "threshold_source": source,
         "ten_crop": ten_crop,
         **run.checkpoint,
-        **tally.figures(len(photos.classes)),
     }
-    if output is not None:
-        write_json(Path(output), figures)
-        _pictures(run, photos, tally, figures, Path(output))
-    return figures
+    return _figures(tally, photos, about, output)
 
 
-@dataclass
-class Tally:
-    """Everything that one pass counts, for the run and for the trivial boxes."""
+def evaluate_maps(
+    maps: str | Path,
+    metadata: str | Path,
+    output: str | Path | None = None,
+    mask_root: str | Path | None = None,
+    threshold: float | None = None,
+    protocol: str = "clova",
+) -> dict[str, Any]:
+    """Measures maps that any program made, stored as `wsol.score_maps` says.
 
-    threshold: float
-    on_part: list[float] = field(default_factory=list)
-    classification: Classification = field(default_factory=Classification)
-    pixels: dict[str, PixelPrecision] = field(default_factory=dict)
-    boxes: dict[str, BoxAccuracy] = field(default_factory=dict)
-    best: list[tuple[float, int]] = field(default_factory=list)
-    worst: list[tuple[float, int]] = field(default_factory=list)
+    metadata: the folder of image_ids.txt and its companions. mask_root: where the masks that it lists are stored.
+    output, threshold (None: the protocol's, else 0.2), protocol: as in `evaluate`.
 
-    def add(
-        self,
-        index: int,
-        rank: int,
-        heatmap: Float[np.ndarray, "h w"],
-        truth: Truth,
-        size: tuple[int, int],
-    ) -> None:
-        """Counts one photo of (W, H); its quality decides whether it is shown among the best or the worst."""
-        self.classification.update(torch.tensor([rank]))
-        quality = None
-        if truth.mask is not None:
-            score = self._pixels("").score(heatmap, truth.mask, truth.ignore)
-            self._pixels("").update(score)
-            quality = score.precision
-            for name, baseline in BASELINES.items():
-                metric = self._pixels(name)
-                metric.update(metric.score(_filled(baseline((SIZE, SIZE))), truth.mask, truth.ignore))
-        if len(truth.boxes):
-            found = self._boxes("").score(heatmap, truth.boxes, size)
-            self._boxes("").update(found, rank)
-            quality = found.iou
-            for name, baseline in BASELINES.items():
-                metric = self._boxes(name)
-                metric.update(metric.score_box(baseline(size), truth.boxes, size), rank)
-        if truth.part is not None:
-            self.on_part.append(_share_on(heatmap, truth.part))
-        if quality is not None:
-            for heap, sign in ((self.best, 1), (self.worst, -1)):
-                (heapq.heappushpop if len(heap) >= SHOWN else heapq.heappush)(heap, (sign * quality, index))
+    Returns the figures of `evaluate`; Cls and Top-k are None where the maps come without predictions.
+    Raises WsolError that lists, by id, what does not fit.
+    """
+    chosen = find_protocol(protocol)
+    metadata = Path(metadata)
+    if not (metadata / "image_ids.txt").is_file():
+        raise WsolError(f"{metadata}: image_ids.txt is missing; give the folder of one split's lists")
+    root = metadata.parent.parent if metadata.parent.name == "metadata" else metadata.parent
+    photos = Metadata(root, metadata.name, masks=mask_root)
+    photos.check_all()
+    stored = ScoreMaps(maps, photos, chosen)
+    if threshold is not None:
+        check_threshold(threshold)
+    source = "given" if threshold is not None else "protocol" if chosen.threshold is not None else "default"
+    threshold = threshold if threshold is not None else chosen.threshold or DEFAULT_THRESHOLD
+    tally = Tally(len(photos.classes), threshold, chosen, classified=bool(stored.best))
+    _count(tally, photos, _stored(stored, photos))
+    stored.warn()
+    about = {"method": Path(maps).name, "maps": str(maps), "data": str(root), "split": metadata.name}
+    about |= {"threshold_source": source}
+    return _figures(tally, photos, about, output)
 
-    def figures(self, classes: int) -> dict[str, Any]:
-        """Metric name -> percentage or None, with the baselines' under their names."""
-        scores: dict[str, Any] = self.classification.compute()
-        if classes <= 5:
-            scores["Top5Cls"] = None
-        scores |= self._localization("", classes)
-        if self.on_part:
-            scores["PeakOnPart"] = 100 * float(np.mean(self.on_part))
-        scores |= {name: self._localization(name, classes) for name in BASELINES}
-        return scores | {"Curves": _curves(self.boxes[""].curves()) if "" in self.boxes else None}
 
-    def _localization(self, who: str, classes: int) -> dict[str, float | None]:
-        found: dict[str, float | None] = dict.fromkeys((*BOXES, "BestThreshold", *MASKS))
-        if who in self.boxes:
-            found |= self.boxes[who].compute()
-        if who in self.pixels:
-            found |= self.pixels[who].compute()
-        if classes <= 5:
-            found |= {"Top5Loc": None, "MaxTop5Loc": None}
-        if who:
-            del found["BestThreshold"]
-        return found
+def find_protocol(name: str) -> Protocol:
+    """Raises WsolError for a name that no protocol has."""
+    if name not in PROTOCOLS:
+        near = difflib.get_close_matches(name, PROTOCOLS, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise WsolError(f"protocol {name}: unknown; {hint}choose from {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
 
-    def _boxes(self, who: str) -> BoxAccuracy:
-        return self.boxes.setdefault(who, BoxAccuracy(threshold=self.threshold))
 
-    def _pixels(self, who: str) -> PixelPrecision:
-        return self.pixels.setdefault(who, PixelPrecision())
+def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: int = 2) -> None:
+    """Stores in the run the threshold of the best MaxBoxAcc on photos with boxes, those for validation."""
+    metric = BoxAccuracy()
+    for seen in _pass(run, photos, CLOVA, batch_size, workers, said="choosing the threshold"):
+        boxes = photos.truth(seen.index).boxes
+        if len(boxes):
+            metric.update(metric.score(seen.heatmap, boxes, seen.size), seen.rank)
+    best = metric.compute()["BestThreshold"]
+    assert best is not None
+    run.choose_threshold(best, photos.name, len(photos))
 
 
 def table(figures: dict[str, Any]) -> Table:
@@ -174,16 +164,73 @@ def table(figures: dict[str, Any]) -> Table:
         f"{figures['data']} {figures['split']}, {figures['images']} photos, protocol {figures['protocol']}, "
         f"threshold {figures['threshold']:.3g} ({figures['threshold_source']})"
     )
-    columns = {figures["method"]: figures, **{name: figures[name] for name in BASELINES}}
-    shown = Table("percent", *columns, title=title)
+    shown = Table("percent", figures["method"], "95 %", *BASELINES, title=title)
     for name in (*CLASSIFICATION, *BOXES, *MASKS, "PeakOnPart"):
         if figures.get(name) is not None:
-            values = [column.get(name) for column in columns.values()]
-            shown.add_row(name, *("" if value is None else f"{value:.1f}" for value in values))
+            ends = figures["Interval95"].get(name)
+            interval = f"{ends[0]:.1f} – {ends[1]:.1f}" if ends else ""
+            values = [figures[name], *(figures[who].get(name) for who in BASELINES)]
+            own, *others = ("" if value is None else f"{value:.1f}" for value in values)
+            shown.add_row(name, own, interval, *others)
     return shown
 
 
-def _open(run: Run, data: str | Path | Dataset, split: Split, on_bad_image: Literal["raise", "skip"]) -> Dataset:
+def _count(tally: Tally, photos: Dataset, seen: Iterable[Seen]) -> None:
+    """Scores images in threads, while the pass goes on, and counts them in order."""
+    threads = os.cpu_count() or 1
+    waiting: deque[tuple[Seen, Future[Scored]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for each in seen:
+            waiting.append((each, pool.submit(_scored, tally, photos, each)))
+            if len(waiting) > 8 * threads:
+                _counted(tally, photos, *waiting.popleft())
+        while waiting:
+            _counted(tally, photos, *waiting.popleft())
+
+
+def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:
+    return tally.score(seen.heatmap, photos.truth(seen.index), seen.size)
+
+
+def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -> None:
+    tally.update(score.result(), seen.heatmap, seen.index, photos.samples[seen.index].label, seen.rank)
+
+
+def _figures(tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None) -> dict[str, Any]:
+    """All figures, written by the first process together with their pictures."""
+    about |= {"protocol": tally.protocol.name, "images": len(photos), "threshold": tally.threshold}
+    figures = about | tally.figures(photos.classes)
+    shown = {"best": processes.gather(tally.best), "worst": processes.gather(tally.worst)}
+    if output is not None and processes.place()[0] == 0:
+        write_json(Path(output), figures)
+        _pictures(tally, photos, figures, shown, Path(output))
+    return figures
+
+
+def _pictures(
+    tally: Tally, photos: Dataset, figures: dict[str, Any], shown: dict[str, list[Shown]], output: Path
+) -> None:
+    """Curves, and the photos with the best and worst boxes, beside the JSON file."""
+    if figures["Curves"]:
+        draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
+    for name, kept in shown.items():
+        cells = []
+        for quality, index, heatmap in sorted(kept, key=lambda each: each[:2], reverse=True)[:12]:
+            sample, truth = photos.samples[index], photos.truth(index)
+            try:
+                image = photos.image(index)
+            except WsolError:  # maps may come without their images
+                image = Image.new("RGB", (SIZE, SIZE))
+            true_boxes = tally.protocol.boxes(truth.boxes, photos.size(index)) if len(truth.boxes) else truth.boxes
+            view = framed(image, SIZE, tally.protocol.crop)
+            picture = draw.overlay(view, heatmap, tally.protocol.box(heatmap, tally.threshold), true_boxes)
+            cells.append((picture, f"{photos.classes[sample.label]} {abs(quality):.2f}"))
+        if cells:
+            rows = [cells[i : i + 4] for i in range(0, len(cells), 4)]
+            draw.contact_sheet(rows).save(output.with_suffix(f".{name}.png"))
+
+
+def _open(run: Run, data: str | Path | Dataset, split: Split, on_bad_image: BadImage) -> Dataset:
     size = run.settings.image_size * 8 // 7
     photos = open_data(data, split, size=size, val_per_class=run.settings.val_per_class)
     if len(photos.classes) != len(run.classes):
@@ -194,17 +241,7 @@ def _open(run: Run, data: str | Path | Dataset, split: Split, on_bad_image: Lite
     return readable(photos, on_bad_image)
 
 
-def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: int = 2) -> None:
-    """Stores in the run the threshold of the best MaxBoxAcc on photos with boxes, those for validation."""
-    metric = BoxAccuracy()
-    for index, rank, heatmap in _pass(run, photos, batch_size, workers, False, "choosing the threshold"):
-        boxes = photos.truth(index).boxes
-        if len(boxes):
-            metric.update(metric.score(heatmap, boxes, photos.image(index).size), rank)
-    run.choose_threshold(metric.compute()["BestThreshold"], photos.name, len(photos))
-
-
-def _validation(run: Run, data: str | Path | Dataset, on_bad_image: Literal["raise", "skip"]) -> Dataset | None:
+def _validation(run: Run, data: str | Path | Dataset, on_bad_image: BadImage) -> Dataset | None:
     """Photos on which a threshold can be chosen, if the data set has such."""
     if isinstance(data, Dataset):
         return None
@@ -216,21 +253,57 @@ def _validation(run: Run, data: str | Path | Dataset, on_bad_image: Literal["rai
 
 
 def _pass(
-    run: Run, photos: Dataset, batch_size: int, workers: int, crops: bool, said: str = "evaluating"
-) -> Iterator[tuple[int, int, Float[np.ndarray, "h w"]]]:
-    """Each photo's index, the rank of its true class, and the heatmap of that class."""
+    run: Run,
+    photos: Dataset,
+    protocol: Protocol,
+    batch_size: int,
+    workers: int,
+    crops: bool = False,
+    said: str = "evaluating",
+) -> Iterator[Seen]:
+    """This process's share of the photos, through the network."""
     method = run.method.eval()
     device = next(method.parameters()).device
-    batches = DataLoader(EvaluationImages(photos, run.settings.image_size), batch_size=batch_size, num_workers=workers)
+    views = EvaluationImages(photos, run.settings.image_size, protocol.crop)
+    own = processes.share(len(photos))
+    batches = DataLoader(Subset(views, own), batch_size=batch_size, num_workers=workers)
     with bar(said) as shown:
-        task = shown.add_task("", total=len(photos))
-        for images, labels, indices in batches:
+        task = shown.add_task("", total=len(own))
+        for images, labels, indices, sizes in batches:
             with torch.no_grad():
                 prediction = method.predict(images.to(device))
                 heatmaps = method.heatmaps(prediction, labels[:, None].to(device))[:, 0].float().cpu().numpy()
                 logits = _ten_crop_scores(run, photos, indices) if crops else prediction.logits.float().cpu()
-            yield from zip(indices.tolist(), ranks(logits, labels).tolist(), heatmaps, strict=True)
+            best = torch.argsort(logits, dim=1, descending=True, stable=True)[:, :5]
+            for index, heatmap, size, rank, classes in zip(
+                indices.tolist(), heatmaps, sizes.tolist(), ranks(logits, labels).tolist(), best.tolist(), strict=True
+            ):
+                yield Seen(index, protocol.heatmap(heatmap), tuple(size), rank, classes)
             shown.advance(task, len(labels))
+
+
+def _stored(maps: ScoreMaps, photos: Metadata) -> Iterator[Seen]:
+    """This process's share of maps made elsewhere."""
+    own = processes.share(len(photos))
+    with bar("evaluating") as shown:
+        for index in shown.track(own):
+            size = photos.size(index) if photos.has_boxes else (SIZE, SIZE)
+            yield Seen(index, maps.heatmap(index), size, maps.rank(index), [])
+
+
+def _kept(seen: Iterable[Seen], photos: Dataset, folder: Path) -> Iterator[Seen]:
+    """The same images, their maps and best classes written on the way."""
+    best = []
+    try:
+        for each in seen:
+            write_map(folder, photos.samples[each.index].id, each.heatmap)
+            best.append((photos.samples[each.index].id, each.best))
+            yield each
+        best = processes.gather(best)
+        if processes.place()[0] == 0:
+            write_predictions(folder, best)
+    except OSError as error:
+        raise WsolError(f"{folder}: maps could not be written ({error}); free some space or choose another") from error
 
 
 def _ten_crop_scores(run: Run, photos: Dataset, indices: Int[Tensor, " b"]) -> Float[Tensor, "b k"]:
@@ -241,44 +314,3 @@ def _ten_crop_scores(run: Run, photos: Dataset, indices: Int[Tensor, " b"]) -> F
         crops = ten_crop(photos.image(index), run.settings.image_size).to(device)
         scores.append(run.method.predict(crops).logits.float().softmax(1).mean(0).cpu())
     return torch.stack(scores)
-
-
-def _curves(curves: BoxCurves, step: int = 10) -> dict[str, list[float]]:
-    """Accuracy over the threshold, at every hundredth, as JSON holds it."""
-    shown = {f"IoU{iou}": line[::step].round(2).tolist() for iou, line in zip(IOUS, curves.single, strict=True)}
-    return {"threshold": curves.thresholds[::step].round(2).tolist(), **shown}
-
-
-def _filled(boxes: Float[np.ndarray, "1 4"]) -> Float[np.ndarray, "S S"]:
-    x0, y0, x1, y1 = boxes[0].round().astype(int)
-    heatmap = np.zeros((SIZE, SIZE))
-    heatmap[y0:y1, x0:x1] = 1
-    return heatmap
-
-
-def _share_on(heatmap: Float[np.ndarray, "h w"], part: np.ndarray, threshold: float = 0.8) -> float:
-    """Share of the heatmap's peak (its pixels above 0.8 of the maximum) that lies on the discriminative part."""
-    peak = normalise(heatmap, part.shape) > threshold
-    return float((peak & part).sum() / max(peak.sum(), 1))
-
-
-@torch.no_grad()
-def _pictures(run: Run, photos: Dataset, tally: Tally, figures: dict[str, Any], output: Path) -> None:
-    """Curves, and the photos with the best and worst boxes, beside the JSON file."""
-    if figures["Curves"]:
-        draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
-    device = next(run.method.parameters()).device
-    for name, heap in (("best", tally.best), ("worst", tally.worst)):
-        cells = []
-        for quality, index in sorted(heap, reverse=True):
-            image, sample = photos.image(index), photos.samples[index]
-            prediction = run.method.predict(evaluation_view(image, run.settings.image_size)[None].to(device))
-            raw = run.method.heatmaps(prediction, torch.tensor([[sample.label]], device=device))[0, 0]
-            heatmap = normalise(raw.float().cpu().numpy(), (SIZE, SIZE))
-            boxes = find_boxes(heatmap, tally.threshold)
-            true_boxes = scale_boxes(photos.truth(index).boxes, image.size, (SIZE, SIZE))
-            picture = draw.overlay(image.resize((SIZE, SIZE)), heatmap, boxes, true_boxes)
-            cells.append((picture, f"{photos.classes[sample.label]} {abs(quality):.2f}"))
-        if cells:
-            rows = [cells[i : i + 4] for i in range(0, len(cells), 4)]
-            draw.contact_sheet(rows).save(output.with_suffix(f".{name}.png"))

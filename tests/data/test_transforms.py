@@ -68,6 +68,6 @@ def test_every_epoch_shows_every_photo_once_in_another_order() -> None:
 def test_evaluation_tells_which_photo_it_is() -> None:
     photos = Creatures("test", images=5, size=36)
     images = EvaluationImages(photos, 32)
-    view, label, index = images[3]
-    assert (label, index) == (photos.samples[3].label, 3)
+    view, label, index, size = images[3]
+    assert (label, index, size.tolist()) == (photos.samples[3].label, 3, [36, 36])
     assert torch.equal(view, evaluation_view(photos.image(3), 32))

@@ -7,9 +7,9 @@ import pytest
 from oracles import metrics as oracle
 from oracles.boxes import at_224, iou
 
-from wsol.boxes import box_iou, find_boxes, normalise, scale_boxes
+from wsol.boxes import box_iou, find_boxes, scale_boxes
 from wsol.errors import WsolError
-from wsol.metrics import BoxAccuracy, BoxScore
+from wsol.metrics import CLOVA, BoxAccuracy, BoxScore
 
 
 def photos(seed: int, count: int = 12) -> list[oracle.Photo]:
@@ -29,7 +29,7 @@ def photos(seed: int, count: int = 12) -> list[oracle.Photo]:
 
 def count(metric: BoxAccuracy, some: list[oracle.Photo]) -> BoxAccuracy:
     for photo in some:
-        metric.update(metric.score(photo.heatmap, photo.boxes, photo.size), photo.rank)
+        metric.update(metric.score(CLOVA.heatmap(photo.heatmap), photo.boxes, photo.size), photo.rank)
     return metric
 
 
@@ -42,7 +42,7 @@ def test_equals_the_reference_evaluator_to_the_last_bit(shared: Path) -> None:
     metric = BoxAccuracy()
     for low, side, boxes in zip(golden["low"], golden["size"], golden["gt"], strict=True):
         truth = boxes[boxes[:, 0] >= 0].astype(np.float64)
-        metric.update(metric.score(low[:side, :side], truth, (224, 224)), 0)
+        metric.update(metric.score(CLOVA.heatmap(low[:side, :side]), truth, (224, 224)), 0)
     found = metric.compute()
     assert found["MaxBoxAcc"] == golden["max_box_acc"]
     assert found["MaxBoxAccV2"] == golden["max_box_acc_v2"]
@@ -55,8 +55,8 @@ def test_equals_counting_in_plain_python(seed: int) -> None:
     metric = count(BoxAccuracy(interval=0.04, threshold=0.37), some)
     found = metric.compute()
     best = found.pop("BestThreshold")
-    assert found == oracle.box_accuracy(some, metric.thresholds.tolist(), 0.37)
-    assert metric.curves().single[1][metric.thresholds.tolist().index(best)] == found["MaxBoxAcc"]
+    assert found == oracle.box_accuracy(some, metric.tried.tolist(), 0.37)
+    assert metric.curves().single[1][metric.tried.tolist().index(best)] == found["MaxBoxAcc"]
     assert 0 < found["Top1Loc"] < found["GTKnownLoc"] < 100  # the photos tell the figures apart
 
 
@@ -114,19 +114,21 @@ def test_top_k_counts_the_hits_of_well_classified_images_over_all_images() -> No
 def test_the_best_threshold_is_the_middle_of_its_plateau() -> None:
     metric = BoxAccuracy(interval=0.1)
     metric.update(by_hand([0, 0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0, 0]), 0)
-    assert metric.compute()["BestThreshold"] == metric.thresholds[5]
+    assert metric.compute()["BestThreshold"] == metric.tried[5]
 
 
 def test_the_fixed_threshold_need_not_be_among_those_tried() -> None:
     photo = photos(3)[0]
-    score = BoxAccuracy(interval=0.5, threshold=0.3333).score(photo.heatmap, photo.boxes, photo.size)
+    heatmap = CLOVA.heatmap(photo.heatmap)
+    score = BoxAccuracy(interval=0.5, threshold=0.3333).score(heatmap, photo.boxes, photo.size)
     truth = scale_boxes(photo.boxes, photo.size, (224, 224), whole=True)
-    assert score.iou == box_iou(find_boxes(normalise(photo.heatmap, (224, 224)), 0.3333), truth).max()
+    assert score.iou == box_iou(find_boxes(heatmap, 0.3333), truth).max()
 
 
 def test_any_true_box_counts() -> None:
     heatmap = np.zeros((14, 14))
     heatmap[2:6, 2:6] = 1
+    heatmap = CLOVA.heatmap(heatmap)
     far, near = [300.0, 300.0, 400.0, 400.0], [57.0, 57.0, 171.0, 171.0]
     metric = BoxAccuracy()
     alone = metric.score(heatmap, np.array([near]), (400, 400)).iou
@@ -146,14 +148,14 @@ def test_a_given_box_scores_the_same_at_every_threshold() -> None:
 
 
 def test_an_empty_map_answers_with_the_corner() -> None:
-    score = BoxAccuracy().score(np.full((14, 14), np.nan), np.array([[0.0, 0.0, 1.0, 0.0]]), (224, 224))
+    score = BoxAccuracy().score(CLOVA.heatmap(np.full((14, 14), np.nan)), np.array([[0.0, 0.0, 1.0, 0.0]]), (224, 224))
     assert {score.iou, *score.single.tolist(), *score.every.tolist()} == {0.5}
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
     metric = BoxAccuracy()
     with pytest.raises(WsolError, match="without true boxes"):
-        metric.score(np.eye(7), np.zeros((0, 4)), (10, 10))
+        metric.score(np.eye(224), np.zeros((0, 4)), (10, 10))
     with pytest.raises(WsolError, match="from 0 to 1"):
         BoxAccuracy(threshold=20.0)
     with pytest.warns(UserWarning), pytest.raises(WsolError, match="no image"):

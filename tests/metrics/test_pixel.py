@@ -7,7 +7,7 @@ import pytest
 from oracles import metrics as oracle
 
 from wsol.errors import WsolError
-from wsol.metrics import PixelPrecision
+from wsol.metrics import CLOVA, PixelPrecision
 
 
 def photos(seed: int, count: int = 3) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
@@ -26,7 +26,7 @@ def photos(seed: int, count: int = 3) -> list[tuple[np.ndarray, np.ndarray, np.n
 
 def count(metric: PixelPrecision, some: list) -> PixelPrecision:
     for photo in some:
-        metric.update(metric.score(*photo))
+        metric.update(metric.score(CLOVA.heatmap(photo[0]), *photo[1:]))
     return metric
 
 
@@ -34,7 +34,7 @@ def test_equals_the_reference_evaluator_to_the_last_bit(shared: Path) -> None:
     golden = np.load(shared / "golden" / "clova_golden.npz")
     metric = PixelPrecision()
     for low, side, mask in zip(golden["low"], golden["size"], golden["masks"], strict=True):
-        metric.update(metric.score(low[:side, :side], mask == 1, mask == 255))
+        metric.update(metric.score(CLOVA.heatmap(low[:side, :side]), mask == 1, mask == 255))
     assert metric.compute() == {"PxAP": golden["pxap"], "PIoU": golden["piou"]}
 
 
@@ -49,7 +49,7 @@ def test_equals_counting_at_every_threshold(seed: int) -> None:
 def test_the_score_of_one_image_is_the_metric_of_that_image() -> None:
     photo = photos(5)[1]
     metric = count(PixelPrecision(), [photo])
-    assert metric.score(*photo).precision == metric.compute()["PxAP"]
+    assert metric.score(CLOVA.heatmap(photo[0]), *photo[1:]).precision == metric.compute()["PxAP"]
 
 
 def test_states_of_several_processes_add_up() -> None:
@@ -87,8 +87,9 @@ def test_ignored_pixels_do_not_count_unless_they_are_the_object() -> None:
 
 def test_without_an_object_nothing_can_be_said() -> None:
     metric = PixelPrecision()
-    score = metric.score(np.eye(7), np.zeros((30, 20), bool))
+    score = metric.score(np.eye(224), np.zeros((30, 20), bool))
     assert score.precision is None
     metric.update(score)
-    with pytest.raises(WsolError, match="masks"):
-        metric.compute()
+    assert metric.compute() == {"PxAP": None, "PIoU": None}
+    with pytest.warns(UserWarning), pytest.raises(WsolError, match="mask"):
+        PixelPrecision().compute()

@@ -1,6 +1,7 @@
 """Boxes the slow way: OpenCV's contours at every threshold, IoU by counting pixels, components by labelling."""
 
 from functools import cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -89,3 +90,20 @@ def _box(part: np.ndarray, shape: tuple[int, ...]) -> Box:
     ys, xs = np.nonzero(part)
     x1, y1 = min(xs.max() + 1, shape[1] - 1), min(ys.max() + 1, shape[0] - 1)
     return int(xs.min()), int(ys.min()), int(x1), int(y1)
+
+
+def most_pixels_box(mask: np.ndarray) -> Box:
+    """Box of the component with the most pixels; of equals, the one whose first pixel comes first."""
+    return _box(max(_parts(mask, 8), key=lambda part: part.sum()), mask.shape)
+
+
+def iou_without_offset(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Shared over joint area of two boxes on the real plane, corner by corner."""
+    xs, ys = sorted({one[0], one[2], other[0], other[2]}), sorted({one[1], one[3], other[1], other[3]})
+    shared = joint = 0.0
+    for x0, x1 in pairwise(xs):
+        for y0, y1 in pairwise(ys):
+            inside = [b[0] <= x0 and x1 <= b[2] and b[1] <= y0 and y1 <= b[3] for b in (one, other)]
+            shared += all(inside) * (x1 - x0) * (y1 - y0)
+            joint += any(inside) * (x1 - x0) * (y1 - y0)
+    return shared / joint if joint else 0.0

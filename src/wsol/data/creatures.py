@@ -86,7 +86,7 @@ class Creatures(Dataset):
     ) -> None:
         if not 2 <= classes <= 12 * len(MARKS):
             raise WsolError(f"creatures come in 2 to {12 * len(MARKS)} classes, not {classes}")
-        self.split, self.size, self.seed, self.body_hint = split, size, seed, body_hint
+        self.split, self.side, self.seed, self.body_hint = split, size, seed, body_hint
         names = [f"{CRESTS[c % 4]} {FACES[c % 3]}" for c in range(12)]
         self.classes = [names[c % 12] + (f" {c // 12 + 1}" if c >= 12 else "") for c in range(classes)]
         count = COUNTS[split] if images is None else images
@@ -106,14 +106,14 @@ class Creatures(Dataset):
 
     def _render(self, index: int) -> Scene:
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
-        return render(rng, self.samples[index].label, self.size, self.body_hint)
+        return render(rng, self.samples[index].label, self.side, self.body_hint)
 
     def __getstate__(self) -> dict:
         return {name: value for name, value in self.__dict__.items() if name != "_scene"}
 
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state)
-        self._scene = lru_cache(maxsize=4096 if self.size <= 160 else 64)(self._render)
+        self._scene = lru_cache(maxsize=4096 if self.side <= 160 else 64)(self._render)
 
 
 def render(rng: np.random.Generator, label: int, size: int, body_hint: float) -> Scene:

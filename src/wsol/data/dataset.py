@@ -59,6 +59,10 @@ class Dataset(ABC):
         """The photo as upright RGB. Raises WsolError, naming the file, when it cannot be read."""
         return open_image(self.samples[index].path)
 
+    def size(self, index: int) -> tuple[int, int]:
+        """(W, H) of the photo."""
+        return self.image(index).size
+
     @abstractmethod
     def truth(self, index: int) -> Truth:
         """Boxes and masks of one photo, in pixels of the original image."""
@@ -74,6 +78,9 @@ class Chosen(Dataset):
 
     def image(self, index: int) -> Image.Image:
         return self.photos.image(self.indices[index])
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.photos.size(self.indices[index])
 
     def truth(self, index: int) -> Truth:
         return self.photos.truth(self.indices[index])

@@ -8,14 +8,15 @@
 An id may hold commas: lines are read from their right end. CRLF is tolerated.
 """
 
+import warnings
 from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, check_boxes
-from wsol.errors import WsolError
+from wsol.data.dataset import Dataset, Sample, Truth, check_boxes
+from wsol.errors import WsolError, listed
 
 
 class Metadata(Dataset):
@@ -26,7 +27,7 @@ class Metadata(Dataset):
     """
 
     def __init__(
-        self, root: str | Path, split: Split, classes: int | None = None, masks: str | Path | None = None
+        self, root: str | Path, split: str, classes: int | None = None, masks: str | Path | None = None
     ) -> None:
         root = Path(root)
         self.name = root.name
@@ -56,7 +57,11 @@ class Metadata(Dataset):
     def size(self, index: int) -> tuple[int, int]:
         """(W, H) of a photo, as listed, else as its file says."""
         id = self.samples[index].id
-        return self._sizes[id] if id in self._sizes else self.image(index).size
+        if id in self._sizes:
+            return self._sizes[id]
+        if not self.samples[index].path.is_file():
+            raise WsolError(f"{self.folder / 'image_sizes.txt'}: no size for {id}, nor the photo to look it up")
+        return self.image(index).size
 
     def truth(self, index: int) -> Truth:
         id = self.samples[index].id
@@ -76,6 +81,33 @@ class Metadata(Dataset):
         truth = self.truth(index)
         if len(truth.boxes):
             check_boxes(truth.boxes, self.size(index), f"{self.folder / 'localization.txt'}: {self.samples[index].id}")
+
+    def check_all(self) -> None:
+        """Raises WsolError that names all images with an inverted box, an unknown size or a missing mask.
+
+        Boxes that reach out of their image count as they are, as in the evaluator, but are warned of.
+        """
+        wrong, outside = [], []
+        for index, sample in enumerate(self.samples):
+            for name in sum(self._mask_paths.get(sample.id, []), ()):
+                if name and not (self.masks / name).is_file():
+                    wrong.append(f"{sample.id}: mask {self.masks / name} is missing")
+            boxes = np.array(self._boxes.get(sample.id, [])).reshape(-1, 4)
+            if len(boxes) == 0:
+                continue
+            try:
+                size = self.size(index)
+            except WsolError as error:
+                wrong.append(str(error))
+                continue
+            if not (np.isfinite(boxes).all() and (boxes[:, :2] <= boxes[:, 2:]).all()):
+                wrong.append(f"{sample.id}: box {boxes.tolist()} is not x0 y0 x1 y1")
+            elif (boxes < 0).any() or (boxes[:, 2:] > size).any():
+                outside.append(sample.id)
+        if wrong:
+            raise WsolError(f"{self.folder}: {len(wrong)} cannot be used: {listed(wrong, '; ')}")
+        if outside:
+            warnings.warn(f"{self.folder}: boxes reach out of {listed(outside)}: counted as they are", stacklevel=3)
 
     @cached_property
     def _sizes(self) -> dict[str, tuple[int, int]]:
@@ -165,7 +197,7 @@ def write_metadata(photos: Dataset, folder: str | Path) -> None:
     for index, sample in enumerate(photos.samples):
         if sample.id.splitlines() != [sample.id]:
             raise WsolError(f"{sample.id!r}: an id with a line break cannot be listed; rename the photo")
-        width, height = photos.image(index).size
+        width, height = photos.size(index)
         ids.append(sample.id)
         labels.append(f"{sample.id},{sample.label}")
         sizes.append(f"{sample.id},{width},{height}")

@@ -21,9 +21,20 @@ def training_view(image: Image.Image, size: int, chance: torch.Generator) -> Flo
     return to_tensor(image)
 
 
-def evaluation_view(image: Image.Image, size: int) -> Float[Tensor, "3 S S"]:
-    """Resize straight to `size`, so that the whole object is seen; Pillow's bilinear."""
-    return to_tensor(image.resize((size, size), Image.Resampling.BILINEAR))
+def evaluation_view(image: Image.Image, size: int, crop: bool = False) -> Float[Tensor, "3 S S"]:
+    """What `framed` leaves of a photo."""
+    return to_tensor(framed(image, size, crop))
+
+
+def framed(image: Image.Image, size: int, crop: bool = False) -> Image.Image:
+    """The photo resized straight to `size`, so that the whole object is seen; Pillow's bilinear.
+
+    crop: resized to 8/7 of `size` (256 for 224) instead, and its centre kept.
+    """
+    large = size * 8 // 7 if crop else size
+    margin = (large - size) // 2
+    image = image.resize((large, large), Image.Resampling.BILINEAR)
+    return image.crop((margin, margin, margin + size, margin + size))
 
 
 def ten_crop(image: Image.Image, size: int) -> Float[Tensor, "10 3 S S"]:
@@ -76,13 +87,15 @@ class Shuffled(torch.utils.data.Sampler[int]):
 
 
 class EvaluationImages(torch.utils.data.Dataset):
-    """Photos, labels and indices for measuring: (3, S, S), int, int."""
+    """Photos, labels, indices and the photos' (W, H) for measuring: (3, S, S), int, int, (2,)."""
 
-    def __init__(self, photos: Dataset, size: int) -> None:
-        self.photos, self.size = photos, size
+    def __init__(self, photos: Dataset, size: int, crop: bool = False) -> None:
+        self.photos, self.size, self.crop = photos, size, crop
 
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        return evaluation_view(self.photos.image(index), self.size), self.photos.samples[index].label, index
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int, Tensor]:
+        image = self.photos.image(index)
+        view = evaluation_view(image, self.size, self.crop)
+        return view, self.photos.samples[index].label, index, torch.tensor(image.size)

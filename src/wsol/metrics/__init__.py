@@ -3,19 +3,25 @@
 from wsol.metrics.baselines import centre_box, whole_image
 from wsol.metrics.box import BoxAccuracy, BoxCurves, BoxScore
 from wsol.metrics.classification import Classification, ranks
+from wsol.metrics.counts import Counts
+from wsol.metrics.part import PeakOnPart
 from wsol.metrics.pixel import PixelPrecision, PixelScore
-from wsol.metrics.protocols import IOUS, PROTOCOL, SIZE
+from wsol.metrics.protocols import CLOVA, IOUS, PROTOCOLS, SIZE, Protocol
 
 __all__ = [
+    "CLOVA",
     "IOUS",
-    "PROTOCOL",
+    "PROTOCOLS",
     "SIZE",
     "BoxAccuracy",
     "BoxCurves",
     "BoxScore",
     "Classification",
+    "Counts",
+    "PeakOnPart",
     "PixelPrecision",
     "PixelScore",
+    "Protocol",
     "centre_box",
     "ranks",
     "whole_image",

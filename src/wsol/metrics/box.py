@@ -1,28 +1,29 @@
-"""How well boxes are found: MaxBoxAcc, MaxBoxAccV2 and the Top-k localization scores."""
+"""How well boxes are found: MaxBoxAcc, MaxBoxAccV2, the Top-k localization scores, and which errors are made."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
-from torchmetrics import Metric
 
-from wsol.boxes import box_iou, check_threshold, normalise, scale_boxes, sweep, thresholds
-from wsol.errors import WsolError
-from wsol.metrics.protocols import IOUS, SIZE
+from wsol.boxes import check_threshold, thresholds
+from wsol.metrics.counts import Counts, Figures, Sums
+from wsol.metrics.protocols import CLOVA, Protocol
+
+ErrorKind = Literal["Several", "Part", "More", "Elsewhere"]
+ERRORS: tuple[ErrorKind, ...] = ("Several", "Part", "More", "Elsewhere")
 
 
 class BoxScore(NamedTuple):
     """What one image scores: its best IoU with any true box.
 
-    single, every: (t,) at each threshold, for the largest contour's box and for all contours' boxes.
-    iou: for the largest contour's box at the metric's fixed threshold.
+    single, every: (t,) at each threshold, for the largest component's box and for all contours' boxes.
+    iou: for the one box at the metric's fixed threshold. error: what kind of error that box is, if it is one.
     """
 
     single: Float[np.ndarray, " t"]
     every: Float[np.ndarray, " t"]
     iou: float
+    error: ErrorKind = "Elsewhere"
 
 
 class BoxCurves(NamedTuple):
@@ -33,83 +34,76 @@ class BoxCurves(NamedTuple):
     every: Float[np.ndarray, "3 t"]
 
 
-class BoxAccuracy(Metric):
-    """Box accuracy of Choe et al., CVPR 2020, equal to their evaluator's to the last bit.
+class BoxAccuracy(Counts):
+    """Box accuracy of Choe et al., CVPR 2020, equal to their evaluator's to the last bit; or by another protocol.
 
     Score one image, then count it: `metric.update(metric.score(heatmap, boxes, image.size), rank)`. The score
-    also tells the best images from the worst. States are whole-number counts that add up, so N processes give
-    what one gives, and memory does not grow with the images.
+    also tells the best images from the worst.
 
     interval: step between the thresholds tried.
-    threshold: the fixed one in [0, 1], for GTKnownLoc, Top1Loc and Top5Loc; it need not be among those tried.
-    Raises WsolError when it is outside [0, 1].
+    threshold: the fixed one in [0, 1], for GTKnownLoc, Top1Loc, Top5Loc and the errors; it need not be among those
+    tried. classes, replicates: see `Counts`.
+    Raises WsolError when the threshold is outside [0, 1].
     """
 
-    full_state_update = False
-    single: Tensor
-    every: Tensor
-    top1: Tensor
-    top5: Tensor
-    fixed: Tensor
-    images: Tensor
+    needs = "true boxes"
 
-    def __init__(self, interval: float = 0.001, threshold: float = 0.2):
+    def __init__(
+        self,
+        interval: float = 0.001,
+        threshold: float = 0.2,
+        protocol: Protocol = CLOVA,
+        classes: int = 1,
+        replicates: int = 0,
+    ):
         check_threshold(threshold)
-        super().__init__()
-        self.thresholds, self.threshold = thresholds(interval), threshold
-        steps = len(self.thresholds)
-        shapes = {
-            "single": (3, steps),
-            "every": (3, steps),
-            "top1": steps,
-            "top5": steps,
-            "fixed": 3,
-            "images": (),
-        }
-        for name, shape in shapes.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+        tried = thresholds(interval)
+        # at each threshold: single and every at IoU 30, 50 and 70, Top-1, Top-5. Kept as differences from threshold
+        # to threshold, which are nearly all 0
+        shapes = {"changes": (8, len(tried)), "fixed": (3,), "missed": (1 + len(ERRORS),)}
+        super().__init__(classes, replicates, protocol.over_classes, **shapes)
+        self.tried, self.threshold, self.protocol = tried, threshold, protocol
 
     def score(
         self,
-        heatmap: Float[np.ndarray, "h w"],
+        heatmap: Float[np.ndarray, "S S"],
         true_boxes: Float[np.ndarray, "n 4"],
         image_size: tuple[int, int],
     ) -> BoxScore:
-        """Score a heatmap of the true class, any range.
+        """Score the heatmap of the true class, normalised by the protocol.
 
         true_boxes: x0 y0 x1 y1 in pixels of the original image; image_size: its (W, H).
         Raises WsolError without true boxes: such an image cannot be scored, leave it out.
         """
-        tried = np.append(self.thresholds, self.threshold)
-        truth = _draw(true_boxes, image_size)
-        single, every = sweep(normalise(heatmap, (SIZE, SIZE)), truth, tried)
-        return BoxScore(single[:-1], every[:-1], float(single[-1]))
+        truth = self.protocol.boxes(true_boxes, image_size)
+        box = self.protocol.box(heatmap, self.threshold)
+        single, every = self.protocol.sweep(heatmap, truth, self.tried)
+        return BoxScore(single, every, self.protocol.iou(box, truth), kind_of_error(box[0], truth))
 
     def score_box(
         self, box: Float[np.ndarray, "1 4"], true_boxes: Float[np.ndarray, "n 4"], image_size: tuple[int, int]
     ) -> BoxScore:
         """Score a box that no threshold made (a regressed one, a baseline): the same at every threshold.
 
-        box: in pixels of the original image, cut down to whole pixels at 224 x 224 as true boxes are.
+        box: in pixels of the original image, brought to the grid as true boxes are.
         Raises WsolError without true boxes.
         """
-        iou = box_iou(_draw(box, image_size), _draw(true_boxes, image_size)).max()
-        same = np.full(len(self.thresholds), iou)
-        return BoxScore(same, same, float(iou))
+        drawn, truth = self.protocol.boxes(box, image_size), self.protocol.boxes(true_boxes, image_size)
+        iou = self.protocol.iou(drawn, truth)
+        same = np.full(len(self.tried), iou)
+        return BoxScore(same, same, iou, kind_of_error(drawn[0], truth))
 
-    def update(self, score: BoxScore, rank: int) -> None:
+    def update(self, score: BoxScore, rank: int, label: int = 0, index: int = 0) -> None:
         """Count one image. rank: how many classes the network puts before the true one, as by `ranks`."""
-        hits = np.array(IOUS)[:, None] / 100
-        single, every = self._tensor(score.single >= hits), self._tensor(score.every >= hits)
-        self.single += single
-        self.every += every
-        self.top1 += single[1] * (rank < 1)
-        self.top5 += single[1] * (rank < 5)
-        self.fixed += self._tensor((score.iou >= 0.5) & np.array([True, rank < 1, rank < 5]))
-        self.images += 1
+        single, every = self.protocol.hits(score.single), self.protocol.hits(score.every)
+        hits = np.concatenate([single, every, single[1:2] & (rank < 1), single[1:2] & (rank < 5)]).astype(int)
+        hit = bool(self.protocol.hits(np.array(score.iou))[1])
+        wrong = [rank > 0, *(rank < 1 and not hit and score.error == kind for kind in ERRORS)]
+        changes, fixed = np.diff(hits, prepend=0), [hit, hit and rank < 1, hit and rank < 5]
+        self.count(label, index, changes=changes, fixed=fixed, missed=wrong)
 
-    def compute(self) -> dict[str, float]:
-        """Percentages of images found by the largest contour's box (MaxBoxAccV2: by any), and a threshold.
+    def figures(self, sums: Sums) -> Figures:
+        """Percentages of images found by the largest component's box (MaxBoxAccV2: by any), and a threshold.
 
         MaxBoxAcc30, 50, 70: with that IoU, at the threshold best for it. MaxBoxAcc: the same as MaxBoxAcc50.
         MaxBoxAccV2: mean over the three IoUs of any contour's box, each at its own best threshold.
@@ -118,48 +112,57 @@ class BoxAccuracy(Metric):
         MaxTop1Loc, MaxTop5Loc: these at the threshold best for each.
         BestThreshold: where MaxBoxAcc is reached; of several the middle one, as the first stands on the edge
         of a plateau, where other images would score less.
-
-        Raises WsolError when no image was counted.
         """
-        curves = self._curves()
-        single, every = curves.single.max(1), curves.every.max(1)
-        found, top1, top5 = self._percent(self.fixed)
-        best = np.flatnonzero(curves.single[1] == single[1])
-        scores = {
-            "MaxBoxAcc": single[1],
-            "MaxBoxAcc30": single[0],
-            "MaxBoxAcc50": single[1],
-            "MaxBoxAcc70": single[2],
-            "MaxBoxAccV2": np.average(every),
-            "GTKnownLoc": found,
-            "Top1Loc": top1,
-            "Top5Loc": top5,
-            "MaxTop1Loc": self._percent(self.top1).max(),
-            "MaxTop5Loc": self._percent(self.top5).max(),
-            "BestThreshold": curves.thresholds[best[len(best) // 2]],
+        curves = _percent(sums["changes"].cumsum(-1), sums["images"])
+        single30, single50, single70, every30, every50, every70, top1, top5 = curves.max(1).tolist()
+        fixed = _percent(sums["fixed"], sums["images"]).tolist()
+        best = np.flatnonzero(curves[1] == single50)
+        return {
+            "MaxBoxAcc": single50,
+            "MaxBoxAcc30": single30,
+            "MaxBoxAcc50": single50,
+            "MaxBoxAcc70": single70,
+            "MaxBoxAccV2": float(np.average([every30, every50, every70])),
+            **dict(zip(("GTKnownLoc", "Top1Loc", "Top5Loc"), fixed, strict=True)),
+            "MaxTop1Loc": top1,
+            "MaxTop5Loc": top5,
+            "BestThreshold": float(self.tried[best[len(best) // 2]]),
         }
-        return {name: float(value) for name, value in scores.items()}
 
     def curves(self) -> BoxCurves:
         """Accuracy at every threshold, over all processes. Raises WsolError when no image was counted."""
         with self.sync_context():
-            return self._curves()
+            sums = self._whole(self._sums())
+        curves = _percent(sums["changes"].cumsum(-1), sums["images"])
+        return BoxCurves(self.tried, curves[:3], curves[3:6])
 
-    def _curves(self) -> BoxCurves:
-        return BoxCurves(self.thresholds, self._percent(self.single), self._percent(self.every))
+    def errors(self) -> dict[str, float]:
+        """Percentages of images at the fixed threshold: WrongClass, then those of the right class whose box is wrong.
 
-    def _percent(self, counts: Tensor) -> np.ndarray:
-        if self.images == 0:
-            raise WsolError("no image with true boxes was scored; evaluate a split that has boxes")
-        # this order: the other differs in the last bit for some counts
-        return counts.cpu().numpy() * 100.0 / float(self.images)
-
-    def _tensor(self, hits: np.ndarray) -> Tensor:
-        return torch.from_numpy(hits).to(self.device)
+        The kinds are those of `kind_of_error`; with Top1Loc they make 100. Raises WsolError when no image was counted.
+        """
+        with self.sync_context():
+            sums = self._whole(self._sums())
+        return dict(zip(("WrongClass", *ERRORS), _percent(sums["missed"], sums["images"]).tolist(), strict=True))
 
 
-def _draw(boxes: Float[np.ndarray, "n 4"], image_size: tuple[int, int]) -> Float[np.ndarray, "n 4"]:
-    """Boxes of the original image on the 224 x 224 grid."""
-    if len(boxes) == 0:
-        raise WsolError("an image without true boxes cannot be scored; leave it out")
-    return scale_boxes(boxes, image_size, (SIZE, SIZE), whole=True)
+def kind_of_error(box: Float[np.ndarray, " 4"], true_boxes: Float[np.ndarray, "m 4"]) -> ErrorKind:
+    """What is wrong with a box whose IoU is too small (Zhang et al., "Rethinking Localization Map", 2020; TS-CAM).
+
+    Several: it covers more than 30 % of each of two or more true boxes. Part: more than half of it lies on one object.
+    More: it covers more than 70 % of an object. Elsewhere: none of these. The first that holds is the answer.
+    """
+    low, high = np.maximum(box[:2], true_boxes[:, :2]), np.minimum(box[2:], true_boxes[:, 2:])
+    shared = np.maximum(high - low + 1, 0).prod(1)
+    of_object = shared / (true_boxes[:, 2:] - true_boxes[:, :2] + 1).prod(1)
+    if (of_object > 0.3).sum() > 1:
+        return "Several"
+    if shared.max() > 0.5 * (box[2:] - box[:2] + 1).prod():
+        return "Part"
+    return "More" if of_object.max() > 0.7 else "Elsewhere"
+
+
+def _percent(counts: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Averaged over the rows."""
+    # this order: the other differs in the last bit for some counts
+    return (counts * 100.0 / images.reshape(-1, *(1,) * (counts.ndim - 1))).mean(0)

@@ -2,16 +2,12 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torchmetrics import Metric
 
-from wsol.boxes import normalise, thresholds
-from wsol.errors import WsolError
-from wsol.metrics.protocols import SIZE
+from wsol.boxes import thresholds
+from wsol.metrics.counts import Counts, Figures, Sums
+from wsol.metrics.protocols import CLOVA, Protocol
 
 
 class PixelScore(NamedTuple):
@@ -26,59 +22,62 @@ class PixelScore(NamedTuple):
     precision: float | None
 
 
-class PixelPrecision(Metric):
+class PixelPrecision(Counts):
     """PxAP of Choe et al., CVPR 2020, equal to their evaluator's to the last bit; PIoU on the same counts.
 
-    Score one image, then count it: `metric.update(metric.score(heatmap, mask, ignore))`. States are
-    whole-number histograms that add up, so N processes give what one gives, and memory does not grow with
-    the images.
+    Score one image, then count it: `metric.update(metric.score(heatmap, mask, ignore))`.
 
-    interval: step between the thresholds tried.
+    interval: step between the thresholds tried. classes, replicates: see `Counts`. Pixels of all images are pooled,
+    whatever the protocol averages over.
     """
 
-    full_state_update = False
-    inside: Tensor
-    outside: Tensor
+    needs = "a mask"
 
-    def __init__(self, interval: float = 0.001):
-        super().__init__()
+    def __init__(self, interval: float = 0.001, protocol: Protocol = CLOVA, classes: int = 1, replicates: int = 0):
         # the last edges let the value 1 have a bin of its own, as in the evaluator
-        self.edges = np.append(thresholds(interval), [1.0, 2.0, 3.0])
-        for name in ("inside", "outside"):
-            self.add_state(name, torch.zeros(len(self.edges) - 1, dtype=torch.int64), dist_reduce_fx="sum")
+        edges = np.append(thresholds(interval), [1.0, 2.0, 3.0])
+        bins = (len(edges) - 1,)
+        super().__init__(classes, replicates, inside=bins, outside=bins)
+        self.edges, self.interval, self.protocol = edges, interval, protocol
 
     def score(
         self,
-        heatmap: Float[np.ndarray, "h w"],
+        heatmap: Float[np.ndarray, "S S"],
         mask: Bool[np.ndarray, "H W"],
         ignore: Bool[np.ndarray, "H W"] | None = None,
     ) -> PixelScore:
-        """Score a heatmap of the true class, any range.
+        """Score the heatmap of the true class, normalised by the protocol.
 
         mask: true on the object; ignore: true where pixels do not count, unless they are the object's. Both
         in pixels of the original image.
         """
-        heatmap, small = normalise(heatmap, (SIZE, SIZE)), _shrink(mask)
-        background = ~small if ignore is None else ~(small | _shrink(ignore))
-        inside, outside = (np.histogram(heatmap[where], self.edges)[0] for where in (small, background))
+        small = self.protocol.mask(mask)
+        background = ~small if ignore is None else ~(small | self.protocol.mask(ignore))
+        bins = self._bins(heatmap)
+        inside, outside = (np.bincount(bins[where], minlength=len(self.edges) - 1) for where in (small, background))
         return PixelScore(inside, outside, _average_precision(inside, outside))
 
-    def update(self, score: PixelScore) -> None:
+    def update(self, score: PixelScore, label: int = 0, index: int = 0) -> None:
         """Count one image."""
-        self.inside += torch.from_numpy(score.inside).to(self.device)
-        self.outside += torch.from_numpy(score.outside).to(self.device)
+        self.count(label, index, inside=score.inside, outside=score.outside)
 
-    def compute(self) -> dict[str, float]:
+    def figures(self, sums: Sums) -> Figures:
         """PxAP and PIoU (IoU of all pixels together, at the threshold best for it), in percent.
 
-        Raises WsolError when no pixel of any object was counted.
+        None where there is no pixel of any object.
         """
-        inside, outside = self.inside.cpu().numpy(), self.outside.cpu().numpy()
+        inside, outside = sums["inside"].sum(0), sums["outside"].sum(0)
         precision = _average_precision(inside, outside)
         if precision is None:
-            raise WsolError("no pixel of an object was scored; evaluate a split that has masks")
+            return {"PxAP": None, "PIoU": None}
         found, wrong = _at_least(inside), _at_least(outside)
         return {"PxAP": precision, "PIoU": float((found / (inside.sum() + wrong)).max() * 100)}
+
+    def _bins(self, heatmap: Float[np.ndarray, "S S"]) -> Int[np.ndarray, "S S"]:
+        """The bin of each value, as by `np.histogram` with these edges: nearly evenly spaced, so nearly a division."""
+        bins = np.minimum((heatmap / self.interval).astype(np.int64), len(self.edges) - 3)
+        bins -= heatmap < self.edges[bins]
+        return bins + (heatmap >= self.edges[bins + 1])
 
 
 def _average_precision(inside: Int[np.ndarray, " bins"], outside: Int[np.ndarray, " bins"]) -> float | None:
@@ -95,8 +94,3 @@ def _average_precision(inside: Int[np.ndarray, " bins"], outside: Int[np.ndarray
 def _at_least(histogram: Int[np.ndarray, " bins"]) -> Int[np.ndarray, " bins"]:
     """Pixels at or above each threshold, from the highest threshold to the lowest."""
     return histogram[::-1].cumsum()
-
-
-def _shrink(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "S S"]:
-    """A mask on the 224 x 224 grid, by nearest pixel."""
-    return cv2.resize(mask.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST) > 0.5

@@ -1,0 +1,5 @@
+"""`python -m wsol` is the command `wsol`; torchrun starts it so."""
+
+from wsol.cli import main
+
+main()

@@ -1,0 +1,102 @@
+"""Sums over images: what every metric here is made of."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torchmetrics import Metric
+
+from wsol.errors import WsolError
+
+Sums = dict[str, Int[np.ndarray, "..."]]  # state -> (rows, ...)
+Figures = dict[str, Any]  # name -> float, or None where undefined
+
+
+class Counts(Metric):
+    """A metric whose states are whole-number sums over images, one row a class and one a bootstrap replicate.
+
+    An image counts once in its class's row and n times in each replicate's, n drawn from the Poisson distribution of
+    mean 1 by the image's index alone (the bootstrap for data that are seen once). So rows add up over processes
+    however the images were divided, and memory does not grow with the images.
+
+    classes: how many; 1 where they do not matter. replicates: of the bootstrap, 0 for none. over_classes: figures are
+    averaged within each class first.
+    """
+
+    full_state_update = False
+    needs = "a label"  # what an image must have to be counted
+    images: torch.Tensor
+
+    def __init__(self, classes: int = 1, replicates: int = 0, over_classes: bool = False, **shapes: tuple[int, ...]):
+        super().__init__()
+        self.classes, self.replicates, self.over_classes = classes, replicates, over_classes
+        self.names = ("images", *shapes)
+        for name, shape in {"images": (), **shapes}.items():
+            state = torch.zeros((classes + replicates, *shape), dtype=torch.int64)
+            self.add_state(name, state, dist_reduce_fx="sum")
+
+    def count(self, label: int, index: int, **hits: Any) -> None:
+        """Counts one image. label: its class; index: its place in the data set; hits: what each state gains."""
+        rows, times = np.array([label]), np.ones(1, np.int64)
+        if self.replicates:
+            drawn = np.random.default_rng(index).poisson(1.0, self.replicates)
+            rows = np.append(rows, self.classes + np.flatnonzero(drawn))
+            times = np.append(times, drawn[drawn > 0])
+        for name, gain in {"images": 1, **hits}.items():
+            state = getattr(self, name)
+            flat, gain = state.view(len(state), -1), np.asarray(gain, np.int64).ravel()
+            # few entries gain anything
+            where = np.flatnonzero(gain)
+            flat[rows[:, None], where] += torch.from_numpy(times[:, None] * gain[where]).to(state.device)
+
+    def figures(self, sums: Sums) -> Figures:
+        """The figures of some rows, averaged over these rows."""
+        raise NotImplementedError
+
+    def compute(self) -> Figures:
+        """The figures over all images of all processes. Raises WsolError when no image was counted."""
+        return self.figures(self._whole(self._sums()))
+
+    def per_class(self) -> list[Figures]:
+        """The figures of each class alone beside its number of `images`; all None where a class has none.
+
+        Raises WsolError when no image was counted.
+        """
+        with self.sync_context():
+            sums = self._sums()
+        nothing = dict.fromkeys(self.figures(self._whole(sums)))
+        rows = [_row(sums, label) for label in range(self.classes)]
+        counts = sums["images"].tolist()
+        return [{"images": n} | (self.figures(row) if n else nothing) for n, row in zip(counts, rows, strict=False)]
+
+    def intervals(self) -> dict[str, list[float]]:
+        """From where to where the middle 95 % of the bootstrap replicates lie, for each figure that they all have.
+
+        Empty without replicates, and for averages over classes: a replicate is drawn from all images alike.
+        """
+        with self.sync_context():
+            sums = self._sums()
+        rows = [_row(sums, row) for row in range(self.classes, self.classes + self.replicates)]
+        found = [self.figures(row) for row in rows if row["images"][0] and not self.over_classes]
+        return {
+            name: np.percentile([each[name] for each in found], (2.5, 97.5)).tolist()
+            for name in (found[0] if found else ())
+            if None not in (each[name] for each in found)
+        }
+
+    def _sums(self) -> Sums:
+        return {name: getattr(self, name).cpu().numpy() for name in self.names}
+
+    def _whole(self, sums: Sums) -> Sums:
+        """All images in one row, or one row for each class that has images."""
+        images = sums["images"][: self.classes]
+        if not images.any():
+            raise WsolError(f"no image with {self.needs} was scored; evaluate a split that has such")
+        if self.over_classes:
+            return {name: values[: self.classes][images > 0] for name, values in sums.items()}
+        return {name: values[: self.classes].sum(0, keepdims=True) for name, values in sums.items()}
+
+
+def _row(sums: Sums, row: int) -> Sums:
+    return {name: values[row : row + 1] for name, values in sums.items()}

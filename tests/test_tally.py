@@ -1,0 +1,85 @@
+"""What one pass counts beside the metrics: kinds of errors, classes, and intervals by bootstrap."""
+
+import numpy as np
+import pytest
+
+from wsol.data.dataset import Truth
+from wsol.metrics import BoxAccuracy, BoxScore, Classification
+from wsol.metrics.box import ErrorKind, kind_of_error
+from wsol.tally import Tally
+
+SIZE = (224, 224)
+
+
+@pytest.mark.parametrize(
+    ("box", "kind"),
+    [
+        ([10, 10, 40, 40], "Part"),  # inside the first object
+        ([0, 0, 140, 180], "More"),  # the whole first object and much more
+        ([0, 0, 223, 110], "Several"),  # much of both objects
+        ([110, 110, 150, 150], "Elsewhere"),  # neither
+        ([60, 60, 120, 120], "Elsewhere"),  # a corner of the first: less than half of the box
+    ],
+)
+def test_each_kind_of_error(box: list[float], kind: str) -> None:
+    objects = np.array([[5.0, 5.0, 80.0, 80.0], [150.0, 5.0, 220.0, 80.0]])
+    assert kind_of_error(np.array(box, np.float64), objects) == kind
+
+
+def test_the_kinds_of_errors_and_what_is_right_make_all() -> None:
+    metric, kinds = BoxAccuracy(0.5), ("Part", "Part", "More", "Several", "Elsewhere")
+    kinds_of_all: tuple[ErrorKind, ...] = (*kinds, "Part", "Part")
+    for number, kind in enumerate(kinds_of_all):
+        iou = 0.9 if number == 5 else 0.2
+        metric.update(BoxScore(np.full(2, iou), np.full(2, iou), iou, kind), rank=number == 6)
+    share = 100 / 7
+    expected = {"WrongClass": share, "Several": share, "Part": 2 * share, "More": share, "Elsewhere": share}
+    assert metric.errors() == pytest.approx(expected)
+    assert metric.compute()["Top1Loc"] == pytest.approx(100 - 6 * share)
+
+
+def test_intervals_are_those_of_resampled_images() -> None:
+    """200 images of which 60 % are right: the binomial interval is 53.2 to 66.8, and the resampled one near it."""
+    metric = Classification(replicates=1000)
+    for index in range(200):
+        metric.update(rank=index % 5 > 2, index=index)
+    low, high = metric.intervals()["Top1Cls"]
+    assert low == pytest.approx(53.2, abs=1.5) and high == pytest.approx(66.8, abs=1.5)
+    assert metric.compute()["Top1Cls"] == 60
+
+
+def test_replicates_hang_on_the_image_and_not_on_the_order() -> None:
+    forwards, backwards = Classification(replicates=50), Classification(replicates=50)
+    for index in range(30):
+        forwards.update(index % 3, index=index)
+        backwards.update((29 - index) % 3, index=29 - index)
+    assert forwards.intervals() == backwards.intervals()
+
+
+def test_curves_of_resampled_images_are_whole() -> None:
+    """Counts kept as differences give each replicate the figures of the images drawn into it."""
+    rng, metric = np.random.default_rng(0), BoxAccuracy(0.1, replicates=3)
+    scores = [BoxScore(*rng.uniform(0, 1, (2, 10)), 0.4) for _ in range(12)]
+    for index, score in enumerate(scores):
+        metric.update(score, 0, index=index)
+    drawn = [np.random.default_rng(index).poisson(1.0, 3) for index in range(12)]
+    best = []
+    for replicate in range(3):
+        hits = sum(times[replicate] * (score.single >= 0.5) for times, score in zip(drawn, scores, strict=True))
+        best.append(100 * hits.max() / sum(times[replicate] for times in drawn))
+    assert metric.intervals()["MaxBoxAcc"] == pytest.approx(np.percentile(best, (2.5, 97.5)).tolist())
+
+
+def test_without_predictions_nothing_is_said_of_classes() -> None:
+    heatmap = np.zeros(SIZE)
+    heatmap[50:100, 50:100] = 1
+    tally = Tally(9, 0.2, classified=False, replicates=5)
+    truth = Truth(np.array([[50.0, 50.0, 100.0, 100.0]]))
+    tally.update(tally.score(heatmap, truth, SIZE), heatmap, 0, 3)
+    found = tally.figures([str(label) for label in range(9)])
+    assert found["GTKnownLoc"] == found["MaxBoxAcc"] == found["Errors"]["Right"] == 100
+    for name in ("Top1Cls", "Top5Cls", "Top1Loc", "Top5Loc", "MaxTop1Loc", "MaxTop5Loc"):
+        assert found[name] is None and name not in found["Interval95"]
+    assert found["Errors"]["WrongClass"] is found["CentreBox"]["Top1Loc"] is None
+    assert found["PerClass"]["3"] == {"images": 1, "Top1Cls": None, "GTKnownLoc": 100, "Top1Loc": None, "PxAP": None}
+    assert found["PerClass"]["4"]["images"] == 0
