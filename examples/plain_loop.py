@@ -4,10 +4,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from wsol.backbones import build_backbone
+from wsol.boxes import find_boxes, normalise
 from wsol.data import Creatures
 from wsol.data.transforms import TrainingImages
 from wsol.methods import EIL
-from wsol.result import cut_boxes
 
 photos = Creatures("train", images=64, size=128)
 method = EIL(build_backbone("resnet18", map_stride=8), classes=len(photos.classes))
@@ -24,5 +24,4 @@ with torch.no_grad():
     prediction = method.eval().predict(images[:4])
     best = prediction.logits.argmax(1, keepdim=True)
     for heatmap in method.heatmaps(prediction, best)[:, 0]:
-        boxes, _ = cut_boxes(heatmap.numpy(), size=(112, 112), threshold=0.2)
-        print(boxes.round(1).tolist())
+        print(find_boxes(normalise(heatmap.numpy(), (112, 112)), threshold="auto").tolist())

@@ -13,7 +13,7 @@ ROOMS = [
     ["errors"],
     ["maps", "components", "views", "heads"],
     ["boxes", "backbones"],
-    ["method"],
+    ["method", "confidence"],
     ["methods"],
     ["metrics", "settings", "progress"],
     ["data", "draw", "run"],

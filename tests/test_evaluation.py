@@ -78,7 +78,7 @@ def test_the_trivial_boxes_stand_beside(run: Run) -> None:
 
 def test_the_threshold_says_who_chose_it(run: Run) -> None:
     data = photos()
-    assert evaluate(run, data, workers=0)["threshold_source"] == "default"
+    assert evaluate(run, data, workers=0)["threshold_source"] == "auto"
     choose_threshold(run, photos(12), workers=0)
     chosen = evaluate(run, data, workers=0)
     assert (chosen["threshold"], chosen["threshold_source"]) == (run.threshold, "validation")

@@ -21,7 +21,7 @@ from wsol import locating
 from wsol.data import Creatures
 from wsol.errors import WsolError
 from wsol.export import FORMATS, read_heatmaps, write_results
-from wsol.result import Finding, Result, cut_boxes
+from wsol.result import Finding, Result, find
 from wsol.run import Run
 
 CLASSES = ["red <bird>", 'blue "bird"', "oiseau é"]
@@ -112,7 +112,7 @@ def test_what_cannot_be_located_is_named(run: Run, photos: Path, tmp_path: Path)
         wsol.locate(run, tmp_path / "empty")
     with pytest.raises(WsolError, match="no such file"):
         wsol.locate(run, tmp_path / "nothing.jpg")
-    for wrong in ({"threshold": 1.0}, {"threshold": -0.1}, {"classes": 0}, {"classes": 99}):
+    for wrong in ({"threshold": 1.1}, {"threshold": -0.1}, {"classes": 0}, {"classes": 99}):
         with pytest.raises(WsolError, match=next(iter(wrong))):
             wsol.locate(run, photos, **wrong)
 
@@ -128,38 +128,37 @@ def bright(x0: int, y0: int, x1: int, y1: int, side: int = 224) -> np.ndarray:
 
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 100), st.integers(0, 100), st.integers(101, 223))
 def test_boxes_are_in_the_photos_own_pixels(width: int, height: int, x0: int, y0: int, end: int) -> None:
-    boxes, whole = cut_boxes(bright(x0, y0, end, end), (width, height), 0.5)
+    found = find(0, "x", 1.0, bright(x0, y0, end, end), (width, height), 0.5)
     scale = np.array([width, height, width, height]) / 224
-    np.testing.assert_allclose(boxes, [np.array([x0, y0, end, end]) * scale])
-    assert not whole
+    np.testing.assert_allclose(found.boxes, [np.array([x0, y0, end, end]) * scale])
+    assert not found.whole_image and 0 < found.confidence[0] < 1
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.7, 1e-30, np.nan, np.inf])
 @pytest.mark.parametrize("side", [1, 7, 14])
 def test_a_map_that_says_nothing_answers_the_whole_photo(value: float, side: int) -> None:
     heatmap = np.full((side, side), value, np.float32)
-    boxes, whole = cut_boxes(heatmap, (50, 40), 0.2)
-    assert whole and boxes.tolist() == [[0, 0, 50, 40]]
-    result = Result(
-        "a", (50, 40), 0.2, (Finding(0, "x", 1.0, boxes, heatmap, whole),), image=Image.new("RGB", (50, 40))
-    )
+    found = find(0, "x", 1.0, heatmap, (50, 40), "auto")
+    assert found.whole_image and found.boxes.tolist() == [[0, 0, 50, 40]] and found.confidence.tolist() == [0]
+    result = Result("a", (50, 40), "auto", (found,), image=Image.new("RGB", (50, 40)))
     assert result.mask.all() and result.mask.shape == (40, 50)
     assert result.crop().size == result.plot().size == (50, 40)
 
 
 def test_a_result_says_the_same_in_every_form() -> None:
     heatmap = bright(28, 56, 112, 168)
-    boxes, whole = cut_boxes(heatmap, (448, 224), 0.5)
+    found = find(2, "x", 0.75, heatmap, (448, 224), 0.5)
     image = Image.new("RGB", (448, 224), (9, 9, 9))
-    result = Result("b/c.png", (448, 224), 0.5, (Finding(2, "x", 0.75, boxes, heatmap, whole),), image=image)
-    assert boxes.tolist() == [[56, 56, 224, 168]]
+    result = Result("b/c.png", (448, 224), 0.5, (found,), image=image)
+    assert found.boxes.tolist() == [[56, 56, 224, 168]]
     assert result.mask.sum() == 168 * 112 and result.mask[100, 100] and not result.mask[100, 300]
     assert result.crop().size == (168, 112)
-    assert json.loads(result.to_json())["findings"][0]["boxes"] == boxes.tolist()
-    assert result.to_df().loc[0, ["x0", "y0", "x1", "y1"]].tolist() == boxes[0].tolist()
+    assert json.loads(result.to_json())["findings"][0]["boxes"] == found.boxes.tolist()
+    assert result.to_dict()["findings"][0]["confidence"] == found.confidence.round(4).tolist()
+    assert result.to_df().loc[0, ["x0", "y0", "x1", "y1"]].tolist() == found.boxes[0].tolist()
     pixels = np.asarray(result.plot())
     assert tuple(pixels[57, 140]) == (230, 159, 0)
-    assert result.at(0.9).boxes.tolist() == cut_boxes(heatmap, (448, 224), 0.9)[0].tolist()
+    assert result.at(0.9).boxes.tolist() == find(2, "x", 0.75, heatmap, (448, 224), 0.9).boxes.tolist()
     with pytest.raises(WsolError, match="without its photo"):
         Result("a", (448, 224), 0.5, result.findings).plot()
 
@@ -176,7 +175,7 @@ def test_saved_plots_keep_the_structure(run: Run, photos: Path, tmp_path: Path) 
 
 def made(boxes: list[list[float]], path: str = "b/é & c.jpg", size: tuple[int, int] = (400, 300)) -> Result:
     findings = tuple(
-        Finding(label, CLASSES[label], 0.5, np.array([box], float), bright(10, 10, 90, 120), False)
+        Finding(label, CLASSES[label], 0.5, np.array([box], float), np.ones(1), bright(10, 10, 90, 120), False)
         for label, box in enumerate(boxes)
     )
     return Result(path, size, 0.2, findings, image=Image.new("RGB", size, (50, 60, 70)))
@@ -231,10 +230,10 @@ def test_tables_pictures_and_heatmaps_come_back(tmp_path: Path) -> None:
     write_results(iter(results), tmp_path, CLASSES, ["csv", "json", "overlay", "heatmap"])
     with open(tmp_path / "boxes.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["path"], row["name"], float(row["x1"])) for row in rows] == [
-        ("b/é & c.jpg", CLASSES[0], 30.5),
-        ("d.jpg", CLASSES[0], 70),
-        ("d.jpg", CLASSES[1], 9),
+    assert [(row["path"], row["name"], float(row["x1"]), float(row["confidence"])) for row in rows] == [
+        ("b/é & c.jpg", CLASSES[0], 30.5, 1),
+        ("d.jpg", CLASSES[0], 70, 1),
+        ("d.jpg", CLASSES[1], 9, 1),
     ]
     read = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()]
     assert read == [result.to_dict() for result in results]

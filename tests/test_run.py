@@ -42,7 +42,7 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, method: str) -> None:
 
 def test_the_threshold_says_where_it_comes_from(tmp_path: Path) -> None:
     run = stored(tmp_path)
-    assert (run.threshold, run.threshold_source) == (0.2, "default")
+    assert (run.threshold, run.threshold_source) == ("auto", "auto")
     run.choose_threshold(0.35, "cub", 250)
     assert (load(tmp_path).threshold, run.threshold_source) == (0.35, "validation")
     about = json.loads((tmp_path / "run.json").read_text())

@@ -151,7 +151,7 @@ class Sealed(Dataset):
 
 def test_training_reads_no_truth(tmp_path: Path) -> None:
     run = wsol.train("cam", Sealed(), tmp_path, **SMALL)
-    with pytest.raises(AssertionError, match="boxes"):
+    with pytest.raises(AssertionError, match="opened the truth"):
         wsol.evaluate(run, Sealed())
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from wsol import components
 from wsol.errors import WsolError
 
+Threshold = float | Literal["auto"]
 Largest = Literal["outline", "pixels"]
 Empty = Literal["corner", "image"]
 
@@ -39,26 +40,35 @@ def thresholds(interval: float = 0.001) -> Float[np.ndarray, " t"]:
     return np.arange(0, 1, interval)
 
 
-def check_threshold(threshold: float) -> None:
-    """Raises WsolError when the threshold is outside [0, 1]."""
-    if not 0 <= threshold <= 1:
-        raise WsolError(f"threshold {threshold} is not a share of the heatmap's maximum; give one from 0 to 1")
+def check_threshold(threshold: Threshold) -> None:
+    """Raises WsolError when the threshold is neither in [0, 1] nor "auto"."""
+    if threshold != "auto" and not (isinstance(threshold, float | int) and 0 <= threshold <= 1):
+        raise WsolError(f"threshold {threshold} is not a share of the heatmap's maximum; give one from 0 to 1, or auto")
 
 
-def foreground(heatmap: Float[np.ndarray, "H W"], threshold: float) -> Bool[np.ndarray, "H W"]:
-    """Where a normalised heatmap lies above `threshold`, a share in [0, 1] of its maximum.
+def cut(heatmap: Float[np.ndarray, "H W"], threshold: Threshold) -> float:
+    """The share of its maximum at which a normalised heatmap is cut: the threshold, or for "auto" the map's own mean.
 
-    Strictly above, in whole steps of 1/255: threshold 0 leaves out the lowest step, 1 leaves nothing.
-    Raises WsolError when the threshold is outside [0, 1].
+    The mean needs no box to be chosen, and adapts to each photo: a map that is broad in itself is cut higher.
+    Raises WsolError when the threshold is neither in [0, 1] nor "auto".
     """
     check_threshold(threshold)
+    return float(heatmap.mean()) if threshold == "auto" else float(threshold)
+
+
+def foreground(heatmap: Float[np.ndarray, "H W"], threshold: Threshold) -> Bool[np.ndarray, "H W"]:
+    """Where a normalised heatmap lies above `threshold`, a share in [0, 1] of its maximum or "auto" (see `cut`).
+
+    Strictly above, in whole steps of 1/255: threshold 0 leaves out the lowest step, 1 leaves nothing.
+    Raises WsolError when the threshold is neither in [0, 1] nor "auto".
+    """
     levels = _levels(heatmap)
-    return levels > int(_cutoffs(levels, np.array([threshold], np.float64))[0])
+    return levels > int(_cutoffs(levels, np.array([cut(heatmap, threshold)]))[0])
 
 
 def find_boxes(
     heatmap: Float[np.ndarray, "H W"],
-    threshold: float,
+    threshold: Threshold,
     keep: Literal["largest", "all", "union"] = "largest",
     largest: Largest = "outline",
     empty: Empty | None = None,
@@ -70,7 +80,7 @@ def find_boxes(
     x1 and y1 are one past the last pixel, but at most W - 1 and H - 1.
     largest: whether the largest contour is that with the largest area or the component with the most pixels.
     empty: the box where the foreground is empty, see `nothing`; None for no row.
-    Raises WsolError when the threshold is outside [0, 1].
+    Raises WsolError when the threshold is neither in [0, 1] nor "auto".
     """
     mask = foreground(heatmap, threshold)
     boxes, areas = _regions(mask) if keep == "largest" and largest == "pixels" else _outlines(mask)

@@ -130,7 +130,7 @@ def evaluate(
     output: Path | None = None,
     split: Literal["train", "val", "test"] = "test",
     protocol: str = "clova",
-    threshold: float | None = None,
+    threshold: float | Literal["auto"] | None = None,
     checkpoint: Literal["best", "last"] = "best",
     ten_crop: bool = False,
     batch_size: int = 32,
@@ -162,8 +162,8 @@ def evaluate(
     protocol
         The conventions of clova, cvpr16, psol or bas: they move scores by points.
     threshold
-        Share of the heatmap's peak at which boxes are cut. Default: the protocol's, else the recipe's, else the best
-        on validation photos that have boxes, else 0.2.
+        Share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. Default: the
+        protocol's, else the recipe's, else the best on validation photos that have boxes, else auto.
     checkpoint
         Which of the run's networks.
     ten_crop
@@ -208,7 +208,7 @@ def locate(
     *images: str,
     output: Path,
     format: str = "json,overlay",
-    threshold: float | None = None,
+    threshold: float | Literal["auto"] | None = None,
     classes: int = 1,
     keep: Literal["largest", "all", "union"] = "largest",
     checkpoint: Literal["best", "last"] = "best",
@@ -229,7 +229,7 @@ def locate(
         One or more of coco, yolo, voc, json (lines), csv, overlay (pictures), heatmap (to cut again later by
         `wsol export`), separated by commas.
     threshold
-        Share of the heatmap's peak at which boxes are cut. Default: the run's.
+        Share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. Default: the run's.
     classes
         How many of the best classes to locate in each photo.
     keep
@@ -267,7 +267,9 @@ def _formats(text: str) -> list[str]:
 
 
 @app.command
-def export(source: Path, *, output: Path, format: str = "coco", threshold: float | None = None) -> None:
+def export(
+    source: Path, *, output: Path, format: str = "coco", threshold: float | Literal["auto"] | None = None
+) -> None:
     """Write boxes again from stored heatmaps, at another threshold and without the network.
 
     Parameters
@@ -279,7 +281,7 @@ def export(source: Path, *, output: Path, format: str = "coco", threshold: float
     format
         As in `wsol locate`.
     threshold
-        Share of the heatmap's peak at which boxes are cut. Default: as it was.
+        Share of the heatmap's peak at which boxes are cut, or auto. Default: as it was.
     """
     from wsol.export import read_heatmaps, write_results
 

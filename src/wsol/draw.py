@@ -96,8 +96,9 @@ def curves(runs: dict[str, dict[str, Any]]) -> Image.Image:
         for (name, figures), colour in zip(runs.items(), cycle(LINES)):
             curve, shade = figures["Curves"], tuple(value / 255 for value in colour)
             panel.plot(curve["threshold"], curve[f"IoU{iou}"], color=shade, label=name, linewidth=1.8)
-            height = np.interp(figures["threshold"], curve["threshold"], curve[f"IoU{iou}"])
-            panel.plot(figures["threshold"], height, "o", color=shade)
+            if figures["threshold"] != "auto":
+                height = np.interp(figures["threshold"], curve["threshold"], curve[f"IoU{iou}"])
+                panel.plot(figures["threshold"], height, "o", color=shade)
         panel.set(title=f"IoU {iou}", xlabel="threshold", xlim=(0, 1), ylim=(0, 100))
         panel.grid(alpha=0.25)
     panels[0].set_ylabel("photos found, %")

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from wsol import draw, processes
-from wsol.boxes import check_threshold
+from wsol.boxes import Threshold, check_threshold
 from wsol.data import Dataset, open_data, readable
 from wsol.data.dataset import Split
 from wsol.data.metadata import Metadata
@@ -26,11 +26,12 @@ from wsol.data.transforms import EvaluationImages, framed, ten_crop
 from wsol.errors import WsolError
 from wsol.metrics import CLOVA, PROTOCOLS, SIZE, BoxAccuracy, Protocol, ranks
 from wsol.progress import bar
-from wsol.run import DEFAULT_THRESHOLD, Run, load, write_json
+from wsol.run import Run, load, write_json
 from wsol.score_maps import ScoreMaps, write_map, write_predictions
 from wsol.tally import BASELINES, BOXES, CLASSIFICATION, MASKS, Scored, Shown, Tally
 
 BadImage = Literal["raise", "skip"]
+FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def evaluate(
     data: str | Path | Dataset,
     output: str | Path | None = None,
     split: Split = "test",
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     protocol: str = "clova",
     checkpoint: Literal["best", "last"] = "best",
     ten_crop: bool = False,
@@ -63,9 +64,10 @@ def evaluate(
 
     run: a run folder or an opened run. data: a path, "creatures", or a data set. output: JSON file for the figures,
     with curves and the best and worst photos as pictures beside it. split: which photos (of a path). threshold: share
-    of the heatmap's peak at which boxes are cut; None takes the protocol's, the recipe's, the best on the `val` split
-    where it has boxes, else 0.2. protocol: a name of `wsol.metrics.PROTOCOLS`. checkpoint: "best" or "last" (of a
-    folder). ten_crop: classify by the mean over ten crops. write_maps: folder for the score maps, see `evaluate_maps`.
+    of the heatmap's peak at which boxes are cut, or "auto", each map's own mean; None takes the protocol's, the
+    recipe's, the best on the `val` split where it has boxes, else "auto". protocol: a name of
+    `wsol.metrics.PROTOCOLS`. checkpoint: "best" or "last" (of a folder). ten_crop: classify by the mean over ten
+    crops. write_maps: folder for the score maps, see `evaluate_maps`.
 
     Where several processes were started by torchrun each one measures its share, and all return the same figures.
 
@@ -81,7 +83,7 @@ def evaluate(
     elif chosen.threshold is not None:
         threshold, source = chosen.threshold, "protocol"
     else:
-        if run.threshold_source == "default" and split != "val" and (val := _validation(run, data, on_bad_image)):
+        if run.threshold_source == "auto" and split != "val" and (val := _validation(run, data, on_bad_image)):
             choose_threshold(run, val, batch_size, workers)
         threshold, source = run.threshold, run.threshold_source
     tally = Tally(len(photos.classes), threshold, chosen)
@@ -106,7 +108,7 @@ def evaluate_maps(
     metadata: str | Path,
     output: str | Path | None = None,
     mask_root: str | Path | None = None,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     protocol: str = "clova",
 ) -> dict[str, Any]:
     """Measures maps that any program made, stored as `wsol.score_maps` says.
@@ -128,7 +130,7 @@ def evaluate_maps(
     if threshold is not None:
         check_threshold(threshold)
     source = "given" if threshold is not None else "protocol" if chosen.threshold is not None else "default"
-    threshold = threshold if threshold is not None else chosen.threshold or DEFAULT_THRESHOLD
+    threshold = threshold if threshold is not None else chosen.threshold or FIELD_THRESHOLD
     tally = Tally(len(photos.classes), threshold, chosen, classified=bool(stored.best))
     _count(tally, photos, _stored(stored, photos))
     stored.warn()
@@ -160,9 +162,10 @@ def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: i
 
 def table(figures: dict[str, Any]) -> Table:
     """The figures as a table: a row a metric that is defined, a column for the run and each trivial box."""
+    cut_at = figures["threshold"] if figures["threshold"] == "auto" else f"{figures['threshold']:.3g}"
     title = (
         f"{figures['data']} {figures['split']}, {figures['images']} photos, protocol {figures['protocol']}, "
-        f"threshold {figures['threshold']:.3g} ({figures['threshold_source']})"
+        f"threshold {cut_at} ({figures['threshold_source']})"
     )
     shown = Table("percent", figures["method"], "95 %", *BASELINES, title=title)
     for name in (*CLASSIFICATION, *BOXES, *MASKS, "PeakOnPart"):

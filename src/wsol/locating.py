@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from wsol.boxes import Threshold, check_threshold
 from wsol.data.images import find_images, open_image, to_rgb
 from wsol.data.transforms import evaluation_view
 from wsol.errors import WsolError
-from wsol.result import Finding, Keep, Result, cut_boxes
+from wsol.result import Keep, Result, find
 from wsol.run import Run, load
 
 Photo = str | Path | Image.Image | np.ndarray
@@ -22,7 +23,7 @@ Photo = str | Path | Image.Image | np.ndarray
 def locate(
     run: str | Path | Run,
     images: Photo | Iterable[Photo],
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     classes: int = 1,
     keep: Keep = "largest",
     batch_size: int = 16,
@@ -31,16 +32,16 @@ def locate(
     """Says what is in each photo and where.
 
     run: a run folder or an opened run. images: files, folders (searched through), glob patterns, arrays (H, W, 3)
-    uint8 RGB or PIL images, one or many. threshold: share of the heatmap's peak at which boxes are cut; None takes the
-    run's. classes: how many of the best classes to locate. keep: "largest" component, "all", or their "union".
-    batch_size: photos a pass. on_bad_image: whether a photo that cannot be read ends the run or is skipped.
+    uint8 RGB or PIL images, one or many. threshold: share of the heatmap's peak at which boxes are cut, or "auto",
+    each map's own mean; None takes the run's. classes: how many of the best classes to locate. keep: "largest"
+    component, "all", or their "union". batch_size: photos a pass. on_bad_image: whether a photo that cannot be read
+    ends the run or is skipped.
 
     Yields one Result a photo, in order. Raises WsolError when there is no photo.
     """
     run = run if isinstance(run, Run) else load(run)
     threshold = run.threshold if threshold is None else threshold
-    if not 0 <= threshold < 1:
-        raise WsolError(f"threshold {threshold} is no share of the heatmap's peak; give a number from 0 to below 1")
+    check_threshold(threshold)
     if not 1 <= classes <= len(run.classes):
         raise WsolError(f"classes {classes}: this run knows {len(run.classes)}; ask for 1 to {len(run.classes)}")
     photos = list(_named(images))
@@ -48,7 +49,13 @@ def locate(
 
 
 def _results(
-    run: Run, photos: list[tuple[str, Photo]], threshold: float, classes: int, keep: Keep, batch_size: int, on_bad: str
+    run: Run,
+    photos: list[tuple[str, Photo]],
+    threshold: Threshold,
+    classes: int,
+    keep: Keep,
+    batch_size: int,
+    on_bad: str,
 ) -> Iterator[Result]:
     method = run.method.eval()
     device = next(method.parameters()).device
@@ -65,8 +72,7 @@ def _results(
         ):
             findings = []
             for score, label, heatmap in zip(row_scores, row_best, row_maps, strict=True):
-                boxes, whole_image = cut_boxes(heatmap, image.size, threshold, keep)
-                findings.append(Finding(label, run.classes[label], score, boxes, heatmap, whole_image))
+                findings.append(find(label, run.classes[label], score, heatmap, image.size, threshold, keep))
             yield Result(name, image.size, threshold, tuple(findings), keep, image)
 
 

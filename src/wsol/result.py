@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from wsol.boxes import find_boxes, foreground, normalise, scale_boxes
+from wsol.boxes import Threshold, find_boxes, foreground, normalise, scale_boxes
+from wsol.confidence import confidence
 from wsol.errors import WsolError
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ class Finding:
     """One class in a photo.
 
     label: class index; name: its name; score: softmax, 0 to 1; boxes: (n, 4) x0 y0 x1 y1 in pixels of the photo;
-    heatmap: (h, w) as the network gave it; whole_image: nothing rose above the threshold, the box is the photo.
+    confidence: chance, 0 to 1, that each box is right if the class is, see `wsol.confidence`; heatmap: (h, w) as the
+    network gave it; whole_image: nothing rose above the threshold, the box is the photo.
     """
 
     label: int
     name: str
     score: float
     boxes: Float[np.ndarray, "n 4"]
+    confidence: Float[np.ndarray, " n"]
     heatmap: Float[np.ndarray, "h w"]
     whole_image: bool = False
 
@@ -40,12 +43,12 @@ class Finding:
 class Result:
     """What is in one photo and where, the best class first; `label`, `score`, `boxes` ... are those of the best.
 
-    path: the photo's name; size: its (W, H); threshold: share of the heatmap's peak at which boxes were cut.
+    path: the photo's name; size: its (W, H); threshold: share of the heatmap's peak at which boxes were cut, or "auto".
     """
 
     path: str
     size: tuple[int, int]
-    threshold: float
+    threshold: Threshold
     findings: tuple[Finding, ...]
     keep: Keep = "largest"
     image: Image.Image | None = None
@@ -65,6 +68,10 @@ class Result:
     @property
     def boxes(self) -> Float[np.ndarray, "n 4"]:
         return self.findings[0].boxes
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " n"]:
+        return self.findings[0].confidence
 
     @property
     def heatmap(self) -> Float[np.ndarray, "h w"]:
@@ -112,6 +119,7 @@ class Result:
                     "name": finding.name,
                     "score": round(finding.score, 6),
                     "boxes": [[round(value, 2) for value in box] for box in finding.boxes.tolist()],
+                    "confidence": finding.confidence.round(4).tolist(),
                     "whole_image": finding.whole_image,
                 }
                 for finding in self.findings
@@ -123,13 +131,14 @@ class Result:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each box: path, label, name, score, x0, y0, x1, y1, whole_image."""
+        """A row for each box: path, label, name, score, confidence, x0, y0, x1, y1, whole_image."""
         return [
             {"path": self.path, "label": finding.label, "name": finding.name, "score": round(finding.score, 6)}
+            | {"confidence": round(chance, 4)}
             | {corner: round(value, 2) for corner, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)}
             | {"whole_image": finding.whole_image}
             for finding in self.findings
-            for box in finding.boxes.tolist()
+            for box, chance in zip(finding.boxes.tolist(), finding.confidence.tolist(), strict=True)
         ]
 
     def to_df(self) -> "pandas.DataFrame":
@@ -140,11 +149,13 @@ class Result:
             raise WsolError("to_df needs pandas: pip install pandas") from error
         return pandas.DataFrame(self.rows())
 
-    def at(self, threshold: float) -> "Result":
+    def at(self, threshold: Threshold) -> "Result":
         """The same heatmaps cut at another threshold, without the network."""
-        cut = [(finding, cut_boxes(finding.heatmap, self.size, threshold, self.keep)) for finding in self.findings]
-        findings = tuple(replace(one, boxes=boxes, whole_image=whole) for one, (boxes, whole) in cut)
-        return replace(self, threshold=threshold, findings=findings)
+        again = (
+            find(each.label, each.name, each.score, each.heatmap, self.size, threshold, self.keep)
+            for each in self.findings
+        )
+        return replace(self, threshold=threshold, findings=tuple(again))
 
     def _image(self) -> Image.Image:
         if self.image is None:
@@ -152,17 +163,25 @@ class Result:
         return self.image
 
 
-def cut_boxes(
-    heatmap: Float[np.ndarray, "h w"], size: tuple[int, int], threshold: float, keep: Keep = "largest"
-) -> tuple[Float[np.ndarray, "n 4"], bool]:
-    """Boxes of a heatmap in pixels of a photo of (W, H), and whether nothing was found and they are the whole photo.
+def find(
+    label: int,
+    name: str,
+    score: float,
+    heatmap: Float[np.ndarray, "h w"],
+    size: tuple[int, int],
+    threshold: Threshold,
+    keep: Keep = "largest",
+) -> Finding:
+    """Cuts the heatmap of a class into boxes in pixels of a photo of (W, H).
 
-    They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing. A constant map, or
-    one with a value that is no number, finds nothing.
+    They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing. Where nothing is
+    found the whole photo is the box: a constant map, or one with a value that is no number.
     """
     # asked of the map itself: resized, a constant is no longer quite constant
     silent = not np.isfinite(heatmap).all() or heatmap.min() == heatmap.max()
-    boxes = np.zeros((0, 4)) if silent else find_boxes(normalise(heatmap, (GRID, GRID)), threshold, keep)
+    grid = normalise(heatmap, (GRID, GRID))
+    boxes = np.zeros((0, 4)) if silent else find_boxes(grid, threshold, keep)
     if len(boxes) == 0:
-        return np.array([[0.0, 0.0, *map(float, size)]]), True
-    return scale_boxes(boxes, (GRID, GRID), size), False
+        return Finding(label, name, score, np.array([[0.0, 0.0, *size]]), np.zeros(1), heatmap, whole_image=True)
+    chance = confidence(grid, boxes, threshold)
+    return Finding(label, name, score, scale_boxes(boxes, (GRID, GRID), size), chance, heatmap)

@@ -23,19 +23,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from wsol.backbones import build_backbone
+from wsol.boxes import Threshold, check_threshold
 from wsol.errors import WsolError
 from wsol.method import Method
 from wsol.settings import Settings, method_class, plain, resolve
-
-DEFAULT_THRESHOLD = 0.2
 
 
 @dataclass
 class Run:
     """A network that was trained: its folder, its method with the weights in place, and how it came about.
 
-    `threshold` is the share of the heatmap's peak at which boxes are cut, `threshold_source` says who chose it:
-    "recipe", "validation" or "default".
+    `threshold` is the share of the heatmap's peak at which boxes are cut, or "auto", each map's own mean;
+    `threshold_source` says who chose it: "recipe", "validation", or nobody: "auto".
     """
 
     folder: Path
@@ -47,22 +46,24 @@ class Run:
     checkpoint: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def threshold(self) -> float:
+    def threshold(self) -> Threshold:
         return self._threshold()[0]
 
     @property
     def threshold_source(self) -> str:
         return self._threshold()[1]
 
-    def _threshold(self) -> tuple[float, str]:
+    def _threshold(self) -> tuple[Threshold, str]:
         if self.settings.threshold is not None:
             return self.settings.threshold, "recipe"
         if (path := self.folder / "threshold.json").is_file():
             try:
-                return float(read_json(path)["threshold"]), "validation"
+                threshold = float(read_json(path)["threshold"])
             except (KeyError, TypeError, ValueError) as error:
                 raise WsolError(f"{path}: holds no threshold ({error}); evaluate again") from error
-        return DEFAULT_THRESHOLD, "default"
+            check_threshold(threshold)
+            return threshold, "validation"
+        return "auto", "auto"
 
     def choose_threshold(self, threshold: float, data: str, images: int) -> None:
         """Stores the threshold that was best on validation photos."""

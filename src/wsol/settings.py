@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
-from wsol.boxes import check_threshold
+from wsol.boxes import Threshold, check_threshold
 from wsol.errors import WsolError
 from wsol.method import METHODS, Method
 
@@ -84,7 +84,7 @@ class Settings:
     clip: float = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
-    threshold: float | None = None
+    threshold: Threshold | None = None
     val_per_class: int = 5
     sheet_every: int = 5
     workers: int = 2

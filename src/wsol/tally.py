@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from wsol.boxes import Threshold
 from wsol.data.dataset import Truth
 from wsol.metrics import (
     CLOVA,
@@ -58,19 +59,20 @@ class Tally:
     Score an image, which may be done in any thread, then count it in one:
     `tally.update(tally.score(heatmap, truth, size), heatmap, index, label, rank)`.
 
-    classes: how many. threshold: the fixed one. protocol: the conventions. classified: whether ranks are known; else
-    Cls, Top-k Loc and WrongClass are None. replicates: of the bootstrap behind `Interval95`.
+    classes: how many. threshold: the fixed one, or "auto". protocol: the conventions. classified: whether ranks are
+    known; else Cls, Top-k Loc and WrongClass are None. replicates: of the bootstrap behind `Interval95`.
     """
 
     def __init__(
         self,
         classes: int,
-        threshold: float,
+        threshold: Threshold,
         protocol: Protocol = CLOVA,
         classified: bool = True,
         replicates: int = REPLICATES,
     ) -> None:
-        self.classes, self.threshold, self.protocol, self.classified = classes, threshold, protocol, classified
+        self.classes, self.protocol, self.classified = classes, protocol, classified
+        self.threshold: Threshold = threshold
         self.classification = Classification(classes, replicates, protocol.over_classes)
         self.on_part = PeakOnPart(protocol, classes, replicates)
         drawn = {"": replicates} | dict.fromkeys(BASELINES, 0)

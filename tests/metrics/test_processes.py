@@ -52,18 +52,10 @@ def figures(count: int, protocol: str) -> dict[str, Any]:
 def test_processes_share_out_everything_once(count: int, tmp_path: Path) -> None:
     """2 images leave one of 3 processes without any; 7 never divide evenly."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        str(count),
-    ]
-    subprocess.run(
-        [sys.executable, *launch, __file__, str(tmp_path)],
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    command = [sys.executable, *launch, __file__, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
     written = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
     assert len(written) == count
     alone = [json.loads(json.dumps(figures(*each))) for each in ((7, "clova"), (2, "clova"), (7, "bas"))]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsol.boxes import Threshold, check_threshold
 from wsol.errors import WsolError
 from wsol.export.writer import OneFile
 from wsol.result import Finding, Result
@@ -31,7 +32,7 @@ class HeatmapWriter(OneFile):
         self.file.write(result.to_json()[:-1] + f', "keep": "{result.keep}"}}\n')
 
 
-def read_heatmaps(folder: str | Path, threshold: float | None = None) -> tuple[list[str], Iterator[Result]]:
+def read_heatmaps(folder: str | Path, threshold: Threshold | None = None) -> tuple[list[str], Iterator[Result]]:
     """Class names, and the results that `HeatmapWriter` stored, cut at another threshold where one is given.
 
     Raises WsolError naming the file when something is missing or damaged.
@@ -42,25 +43,27 @@ def read_heatmaps(folder: str | Path, threshold: float | None = None) -> tuple[l
     return list(read_json(folder / "classes.json")["classes"]), _stored(folder, threshold)
 
 
-def _stored(folder: Path, threshold: float | None) -> Iterator[Result]:
-    with open(folder / HeatmapWriter.name, encoding="utf-8") as lines:
+def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
+    with open(folder / HeatmapWriter.name, "rb") as lines:
         for number, line in enumerate(lines):
             path = folder / "heatmaps" / f"{number:06d}.npy"
             try:
                 about, maps = json.loads(line), np.load(path, allow_pickle=False)
                 findings = tuple(
                     Finding(
-                        each["label"],
-                        each["name"],
-                        each["score"],
-                        np.array(each["boxes"]),
+                        int(each["label"]),
+                        str(each["name"]),
+                        float(each["score"]),
+                        np.array(each["boxes"], np.float64).reshape(-1, 4),
+                        np.array(each["confidence"], np.float64),
                         heatmap,
-                        each["whole_image"],
+                        bool(each["whole_image"]),
                     )
                     for each, heatmap in zip(about["findings"], maps, strict=True)
                 )
-                size = (about["width"], about["height"])
-                result = Result(about["path"], size, about["threshold"], findings, about["keep"])
-            except (OSError, ValueError, KeyError) as error:
+                size = (int(about["width"]), int(about["height"]))
+                check_threshold(about["threshold"])
+                result = Result(str(about["path"]), size, about["threshold"], findings, about["keep"])
+            except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
                 raise WsolError(f"{path}: damaged or missing ({error}); locate again") from error
             yield result if threshold is None else result.at(threshold)

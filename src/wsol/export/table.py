@@ -6,11 +6,11 @@ from pathlib import Path
 from wsol.export.writer import OneFile
 from wsol.result import Result
 
-COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "x0", "y0", "x1", "y1", "whole_image")
+COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "confidence", "x0", "y0", "x1", "y1", "whole_image")
 
 
 class CsvWriter(OneFile):
-    """boxes.csv: path, label, name, score, x0, y0, x1, y1 (pixels of the photo), whole_image."""
+    """boxes.csv: path, label, name, score, confidence, x0, y0, x1, y1 (pixels of the photo), whole_image."""
 
     name = "boxes.csv"
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from wsol.boxes import check_threshold, thresholds
+from wsol.boxes import Threshold, check_threshold, thresholds
 from wsol.metrics.counts import Counts, Figures, Sums
 from wsol.metrics.protocols import CLOVA, Protocol
 
@@ -41,9 +41,9 @@ class BoxAccuracy(Counts):
     also tells the best images from the worst.
 
     interval: step between the thresholds tried.
-    threshold: the fixed one in [0, 1], for GTKnownLoc, Top1Loc, Top5Loc and the errors; it need not be among those
-    tried. classes, replicates: see `Counts`.
-    Raises WsolError when the threshold is outside [0, 1].
+    threshold: the fixed one in [0, 1], for GTKnownLoc, Top1Loc, Top5Loc and the errors, which need not be among those
+    tried; or "auto", see `wsol.boxes.cut`. classes, replicates: see `Counts`.
+    Raises WsolError when the threshold is neither.
     """
 
     needs = "true boxes"
@@ -51,7 +51,7 @@ class BoxAccuracy(Counts):
     def __init__(
         self,
         interval: float = 0.001,
-        threshold: float = 0.2,
+        threshold: Threshold = 0.2,
         protocol: Protocol = CLOVA,
         classes: int = 1,
         replicates: int = 0,
@@ -62,7 +62,8 @@ class BoxAccuracy(Counts):
         # to threshold, which are nearly all 0
         shapes = {"changes": (8, len(tried)), "fixed": (3,), "missed": (1 + len(ERRORS),)}
         super().__init__(classes, replicates, protocol.over_classes, **shapes)
-        self.tried, self.threshold, self.protocol = tried, threshold, protocol
+        self.tried, self.protocol = tried, protocol
+        self.threshold: Threshold = threshold
 
     def score(
         self,

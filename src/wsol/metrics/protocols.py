@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from wsol.boxes import Empty, Largest, box_iou, find_boxes, normalise, scale_boxes, sweep
+from wsol.boxes import Empty, Largest, Threshold, box_iou, find_boxes, normalise, scale_boxes, sweep
 from wsol.errors import WsolError
 
 SIZE = 224
@@ -64,7 +64,7 @@ class Protocol:
         near = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST) > 0.5
         return near[margin : margin + SIZE, margin : margin + SIZE]
 
-    def box(self, heatmap: Float[np.ndarray, "S S"], threshold: float) -> Float[np.ndarray, "1 4"]:
+    def box(self, heatmap: Float[np.ndarray, "S S"], threshold: Threshold) -> Float[np.ndarray, "1 4"]:
         """The one box of a normalised map at a threshold."""
         return find_boxes(heatmap, threshold, largest=self.largest, empty=self.empty)
 
