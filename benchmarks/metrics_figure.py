@@ -1,6 +1,6 @@
 """Draws docs/metrics.png: what each metric looks at, on one generated creature.
 
-    python benchmarks/metrics_figure.py docs/metrics.png
+python benchmarks/metrics_figure.py docs/metrics.png
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """One run's maps scored by each protocol, as a Markdown table.
 
-    python benchmarks/protocols.py RUN DATA --output docs/results/protocols.md
+python benchmarks/protocols.py RUN DATA --output docs/results/protocols.md
 """
 
 from pathlib import Path
