@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 import wsol
-from wsol.evaluation import BASELINES, BOXES, CLASSIFICATION, MASKS
+from wsol.tally import BASELINES, BOXES, CLASSIFICATION, MASKS
 
 COLUMNS = (
     *CLASSIFICATION,

@@ -47,7 +47,10 @@ class Method(nn.Module):
     reference: ClassVar[Reference]
 
     def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
-        """Named terms, already weighted: training minimises their sum and logs each."""
+        """Named terms, already weighted: training minimises their sum and logs each.
+
+        May declare `progress: float = 1.0` too, the share of the training that is done, for ramps.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
     def predict(self, images: Images) -> Prediction:

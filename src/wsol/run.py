@@ -124,7 +124,8 @@ def build(
     """
     weights = None if settings.weights == "none" else settings.weights
     assert settings.backbone is not None, "training settles the backbone before it builds"
-    backbone = build_backbone(settings.backbone, weights, settings.end, settings.map_stride, load)
+    strides = settings.map_stride, settings.kept_strides
+    backbone = build_backbone(settings.backbone, weights, settings.end, *strides, load)
     try:
         return Run(folder, method(backbone, len(classes), **options), options, settings, classes, data)
     except ValueError as error:

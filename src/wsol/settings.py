@@ -28,7 +28,7 @@ NOT_NEGATIVE = (
     "warmup",
     "clip",
 )
-NOT_NEGATIVE += ("seed", "val_per_class", "sheet_every", "workers")
+NOT_NEGATIVE += ("kept_strides", "seed", "val_per_class", "sheet_every", "workers")
 LEAST = dict.fromkeys(NOT_NEGATIVE, 0) | {"batch_size": 1, "map_stride": 1, "image_size": 8}
 
 
@@ -39,7 +39,8 @@ class Settings:
     backbone: architecture; None reads it off the name of the weights file, else resnet50.
     weights: "pretrained" (the library's own, downloaded), "none" (from scratch) or the path of a state dict.
     end: boundary of the backbone to end at; None is the last.
-    map_stride: image pixels per cell of the heatmap (16 or 8).
+    map_stride: image pixels per cell of the last map (16 or 8).
+    kept_strides: strided stages at the end that keep their stride, earlier ones being lowered instead (BAS: 1).
     image_size: side of the square network input, pixels.
     epochs: passes over the training photos; 0 saves the network as it is.
     batch_size: photos a step.
@@ -57,7 +58,7 @@ class Settings:
     precision: "auto" takes bf16 where the machine has units for it.
     seed: of everything random.
     threshold: share of the heatmap's peak at which a box is cut; None: chosen on validation boxes when evaluating
-        such a data set, else 0.2.
+        such a data set, else "auto".
     val_per_class: photos a class that CUB's layout holds back from training for validation.
     sheet_every: epochs between contact sheets of heatmaps; 0 for none.
     workers: processes that read photos.
@@ -68,6 +69,7 @@ class Settings:
     weights: str = "pretrained"
     end: str | None = None
     map_stride: int = 16
+    kept_strides: int = 0
     image_size: int = 224
     epochs: int = 20
     batch_size: int = 32

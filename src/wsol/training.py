@@ -1,5 +1,6 @@
 """Training: one loop for all methods, Lightning underneath. It reads photos and labels, never boxes or masks."""
 
+import inspect
 import logging
 import math
 import signal
@@ -128,9 +129,15 @@ class Loop(L.LightningModule):
         # what a method draws in an epoch depends on its number alone, also in a resumed run
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
 
+    def asked(self) -> dict[str, float]:
+        """What a method's loss declares beside images and labels."""
+        wanted = inspect.signature(self.method.loss).parameters
+        done = self.global_step / max(self.settings.epochs * self.steps_per_epoch, 1)
+        return {"progress": done} if "progress" in wanted else {}
+
     def training_step(self, batch: list[Tensor]) -> Tensor:
         images, labels = batch
-        terms = self.method.loss(images.contiguous(memory_format=torch.channels_last), labels)
+        terms = self.method.loss(images.contiguous(memory_format=torch.channels_last), labels, **self.asked())
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         if not torch.isfinite(loss):
             parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())

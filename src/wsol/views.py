@@ -3,7 +3,8 @@
 Each view is a callable with the module's own signature, built on `torch.func.functional_call`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,21 @@ def without_statistics(module: nn.Module) -> Callable:
 def auxiliary(module: nn.Module, twins: dict[str, Tensor]) -> Callable:
     """Shared convolutions under another set of tensors, such as the batch norms made by `norm_twins`."""
     return _under(module, twins)
+
+
+@contextmanager
+def running_statistics(module: nn.Module) -> Iterator[None]:
+    """Meanwhile the module's batch norms use their running statistics and leave them as they are."""
+    training = [
+        each for each in module.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm) and each.training
+    ]
+    for each in training:
+        each.eval()
+    try:
+        yield
+    finally:
+        for each in training:
+            each.train()
 
 
 def norm_twins(module: nn.Module) -> dict[str, Tensor]:

@@ -101,6 +101,8 @@ def test_map_stride_gives_the_papers_maps_at_224(name: str, map_stride: int, sid
 def test_lowering_the_stride_keeps_the_kernels() -> None:
     torch.manual_seed(0)
     plain = build_backbone("resnet18", map_stride=None)
+    early = build_backbone("resnet18", map_stride=16, kept_strides=1)
+    assert [early.stride(name) for name in ("layer2", "layer3", "layer4")] == [8, 8, 16]
     torch.manual_seed(0)
     fine = build_backbone("resnet18", map_stride=8)
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), fine.parameters(), strict=True))

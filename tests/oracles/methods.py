@@ -62,3 +62,44 @@ def acol(method, images: Tensor, labels: list[int]) -> tuple[float, float, list[
         loss_b += cross_entropy(classify(method.head_b, erased), label)
         fused.append(torch.where(map_a > map_b, map_a, map_b))
     return loss_a / len(labels), loss_b / len(labels), fused
+
+
+def bas(method, images: Tensor, labels: list[int]) -> dict[str, float]:
+    """BAS's four terms without their weights, and what AEPL needs of them, on a network without batch norm."""
+    sums = dict.fromkeys(("classification", "foreground", "background", "area", "erased", "erased_mask", "pseudo"), 0.0)
+    for image, label in zip(images, labels, strict=True):
+        feature = method.backbone(image[None], until=method.boundary)
+        weight, bias = method.head_mask.weight[label], method.head_mask.bias[label]
+        mask = torch.sigmoid(torch.nn.functional.conv2d(feature, weight[None], bias[None], padding=1))[0, 0]
+        last = method.backbone(feature, after=method.boundary)[0]
+        class_maps = torch.stack([class_map(method.head, last, k) for k in range(len(method.head.classifier.bias))])
+        logits = class_maps.mean((1, 2))
+
+        def under(some: Tensor, class_maps: Tensor = class_maps, label: int = label) -> float:
+            step = len(some) // class_maps.shape[-1]
+            rows, columns = class_maps.shape[-2:]
+            small = torch.zeros(rows, columns)
+            for y in range(rows):
+                for x in range(columns):
+                    small[y, x] = some[step * y : step * y + step, step * x : step * x + step].mean()
+            return cross_entropy((class_maps * small).mean((1, 2)), label)
+
+        left = classify(method.head, method.backbone(feature * (1 - mask), after=method.boundary)[0])[label].clamp(
+            min=0
+        )
+        whole = logits[label].clamp(min=0)
+        sums["classification"] += cross_entropy(logits, label)
+        sums["foreground"] += under(mask)
+        sums["background"] += 1.0 if left > whole else (left / (whole + 1e-8)).item()
+        sums["area"] += mask.mean().item()
+        if hasattr(method, "erase_threshold"):
+            own = min_max(class_maps[label])
+            kept = torch.tensor([[float(value < method.erase_threshold) for value in row] for row in own.tolist()])
+            sums["erased"] += cross_entropy((class_maps * kept).mean((1, 2)), label)
+            weak = torch.tensor([[v if v <= method.mask_threshold else 0.0 for v in row] for row in mask.tolist()])
+            sums["erased_mask"] += under(weak)
+            values = [v for row in mask.tolist() for v in row]
+            distances = [1 - v for v in values if v > method.foreground_above]
+            distances += [v for v in values if v < method.background_below]
+            sums["pseudo"] += sum(distances) / max(1, len(distances))
+    return {name: value / len(labels) for name, value in sums.items()}

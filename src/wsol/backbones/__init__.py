@@ -30,22 +30,23 @@ def build_backbone(
     weights: str | Path | None = None,
     end: str | None = None,
     map_stride: int | None = 16,
+    kept_strides: int = 0,
     load: bool = True,
 ) -> Backbone:
     """A backbone by name: one of BACKBONES, or any timm network whose stages form a chain.
 
     weights: None (random), "pretrained" (the library's own, downloaded) or the path of a state dict.
     end: boundary to end at, None for the last. map_stride: input pixels per cell of the last map (16: 14x14 at
-    224 px; 8: the papers' 28x28), None for the network's own. load: False leaves the weights out, for a network
-    whose state comes from a run.
+    224 px; 8: the papers' 28x28), None for the network's own; kept_strides: see Backbone. load: False leaves the
+    weights out, for a network whose state comes from a run.
 
     Raises WsolError for an unknown name (with a suggestion), weights that do not fit, an end or a stride that
     cannot be had.
     """
     if name in BACKBONES:
-        return BACKBONES[name].build(weights, end, map_stride, load)
+        return BACKBONES[name].build(weights, end, map_stride, kept_strides, load)
     if timm.is_model(name):
-        return derive(name).build(weights, end, map_stride, load)
+        return derive(name).build(weights, end, map_stride, kept_strides, load)
     close = difflib.get_close_matches(name, [*BACKBONES, *timm.list_models()], 3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"named ones are {', '.join(BACKBONES)}"
     raise WsolError(f"there is no backbone {name!r}; {hint}")

@@ -28,7 +28,14 @@ class Architecture:
     classifier: str | None = None
     rectified_classifier: bool = False
 
-    def build(self, weights: str | Path | None, end: str | None, map_stride: int | None, load: bool = True) -> Backbone:
+    def build(
+        self,
+        weights: str | Path | None,
+        end: str | None,
+        map_stride: int | None,
+        kept_strides: int = 0,
+        load: bool = True,
+    ) -> Backbone:
         own = weights == "pretrained"
         network = fetch(self.make, own, own and load)
         if weights is not None and not own and load:
@@ -36,7 +43,7 @@ class Architecture:
         stages = self.stages if end is None else _cut(self.stages, end)
         classifier: Any = network.get_submodule(self.classifier) if self.classifier and stages == self.stages else None
         statistics = own_statistics(network) if own else IMAGENET
-        return Backbone(network, stages, statistics, map_stride, classifier, self.rectified_classifier)
+        return Backbone(network, stages, statistics, map_stride, kept_strides, classifier, self.rectified_classifier)
 
 
 def torchvision_network(make: Callable[..., nn.Module]) -> Callable[[bool, bool], nn.Module]:

@@ -24,7 +24,8 @@ class Backbone(nn.Module):
     there from the boundary before, in order. statistics: mean and std that the weights want; images come in [0, 1].
     classifier: the library's own last layer, kept aside for `own_head`; rectified_classifier: ReLU follows it.
     map_stride: input pixels per cell of the last map, lowered by giving the last strided modules stride 1 with
-    their kernels as they are (the papers' way; no dilation), or None for the network's own.
+    their kernels as they are (the papers' way; no dilation), or None for the network's own. kept_strides: how many
+    strided stages at the end keep theirs, so that earlier ones are lowered instead (BAS: 1).
 
     Raises WsolError when the stride cannot be reached.
     """
@@ -38,6 +39,7 @@ class Backbone(nn.Module):
         stages: Stages,
         statistics: Statistics = IMAGENET,
         map_stride: int | None = None,
+        kept_strides: int = 0,
         classifier: nn.Linear | nn.Conv2d | None = None,
         rectified_classifier: bool = False,
     ) -> None:
@@ -52,7 +54,7 @@ class Backbone(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
         self._probe()
         if map_stride is not None:
-            self._lower_stride(map_stride)
+            self._lower_stride(map_stride, kept_strides)
 
     def forward(
         self, x: Float[Tensor, "b _ _ _"], after: str | int | None = None, until: str | int | None = None
@@ -137,10 +139,11 @@ class Backbone(nn.Module):
         for module, mode in modes:
             module.training = mode
 
-    def _lower_stride(self, wanted: int) -> None:
+    def _lower_stride(self, wanted: int, kept: int) -> None:
         for name, earlier in reversed(list(zip(self.boundaries, [None, *self.boundaries], strict=False))):
             factor = self._strides[name] // (self._strides[earlier] if earlier else 1)
-            if self.stride(-1) > wanted and factor == 2:
+            kept -= factor == 2
+            if self.stride(-1) > wanted and factor == 2 and kept < 0:
                 strided = [m for m in self._modules_of(name) if getattr(m, "stride", 1) in (2, (2, 2))]
                 for module in strided:
                     _unstride(module)

@@ -1,0 +1,86 @@
+"""AEPL: adversarial erasing and pseudo labels on top of BAS (arXiv 2404.09475), a reconstruction."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from wsol.maps import choose, min_max, peak
+from wsol.method import Backbone, Images, Labels, Reference, cross_entropy, register
+from wsol.methods.bas import BAS, Streams
+
+
+@register
+class AEPL(BAS):
+    """BAS that must also classify with the strongest parts erased, and whose masks become their own labels.
+
+    A reconstruction: thresholds and weights are not in the text we have, the defaults are ours. In BAS's letters,
+    each erasure made without gradient::
+
+        L_ae    = CE(GAP(A * 1[minmax(A_y) < t1]), y)
+        L_ae_fg = CE(GAP(A * pool(M * 1[M <= t2])), y)
+        L_pseudo = mean |M - label| over pixels labelled 1 where M > t4, and 0 where M < t3
+        L = L_BAS + g2 L_ae + g3 L_ae_fg + g4 L_pseudo, g4 rising over the first 20 % of training
+
+    erase_threshold: t1, on the true class's map scaled to [0, 1].
+    mask_threshold: t2, on the mask itself.
+    background_below: t3.
+    foreground_above: t4; pixels between t3 and t4 have no label.
+    erased_weight: g2.
+    erased_mask_weight: g3.
+    pseudo_weight: g4.
+    """
+
+    reference = Reference(
+        "aepl2024",
+        "Improving Weakly-Supervised Object Localization Using Adversarial Erasing and Pseudo Label (a reconstruction)",
+        "arXiv",
+        2024,
+    )
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: int,
+        boundary: str | int = -2,
+        foreground_weight: float = 0.5,
+        area_weight: float = 1.5,
+        erase_threshold: float = 0.7,
+        mask_threshold: float = 0.7,
+        background_below: float = 0.2,
+        foreground_above: float = 0.8,
+        erased_weight: float = 0.5,
+        erased_mask_weight: float = 0.5,
+        pseudo_weight: float = 0.5,
+        averaged: int = 1,
+        detach: bool = False,
+        head_depth: int = 2,
+        head_width: int = 1024,
+    ) -> None:
+        super().__init__(
+            backbone, classes, boundary, foreground_weight, area_weight, averaged, detach, head_depth, head_width
+        )
+        if background_below > foreground_above:
+            raise ValueError(f"background_below {background_below} must not exceed foreground_above {foreground_above}")
+        self.erase_threshold, self.mask_threshold = erase_threshold, mask_threshold
+        self.background_below, self.foreground_above = background_below, foreground_above
+        self.erased_weight, self.erased_mask_weight = erased_weight, erased_mask_weight
+        self.pseudo_weight = pseudo_weight
+
+    def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> dict[str, Tensor]:
+        """progress: share of the training that is done, 0 to 1."""
+        seen = self.streams(images, labels)
+        own_map = min_max(choose(seen.class_maps, seen.classes[:, None]))
+        kept = ~peak(own_map, self.erase_threshold, relative=False)
+        erased_mask = seen.mask * (seen.mask.detach() <= self.mask_threshold)
+        return self.suppression(seen, labels) | {
+            "erased": self.erased_weight * cross_entropy((seen.class_maps * kept).mean((2, 3)), labels),
+            "erased_mask": self.erased_mask_weight * cross_entropy(seen.scores(erased_mask), labels),
+            "pseudo": self.pseudo_weight * min(1.0, 5 * progress) * self.pseudo(seen).mean(),
+        }
+
+    def pseudo(self, seen: Streams) -> Float[Tensor, " b"]:
+        """Mean distance of a mask from its own confident pixels rounded to 0 and 1."""
+        mask, sure = seen.mask.float(), seen.mask.detach().float()
+        label = sure > self.foreground_above
+        labelled = label | (sure < self.background_below)
+        distance = (mask - label.float()).abs() * labelled
+        return distance.sum((1, 2, 3)) / labelled.sum((1, 2, 3)).clamp(min=1)

@@ -1,0 +1,124 @@
+"""BAS: background activation suppression (Wu et al., CVPR 2022)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wsol.heads import Head
+from wsol.maps import pick_class
+from wsol.method import Backbone, Images, Labels, Method, Prediction, Reference, cross_entropy, register
+from wsol.views import frozen
+
+
+@dataclass
+class Streams:
+    """What one training pass computes: features at the boundary, logits, class maps, and the true class's mask."""
+
+    features: Float[Tensor, "b c h w"]
+    logits: Float[Tensor, "b k"]
+    class_maps: Float[Tensor, "b k h2 w2"]
+    classes: Int[Tensor, " b"]
+    mask: Float[Tensor, "b 1 h w"]
+
+    def scores(self, mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b k"]:
+        """Logits of the class maps under a mask, brought to their size."""
+        height, width = self.class_maps.shape[-2:]
+        return (self.class_maps * functional.adaptive_avg_pool2d(mask, (height, width))).mean((2, 3))
+
+
+@register
+class BAS(Method):
+    """A separate localizer learns masks: what they leave to the background must not name the class, and they be small.
+
+    Algorithm, for label y; the suffix f2 (rest of the backbone and class head) is frozen in the last pass::
+
+        F = f1(x);  A = f2(F);  z = GAP(A);  M = sigmoid(conv3x3(F))_y
+        L_cls = CE(z, y);  L_frg = CE(GAP(A * pool(M)), y);  L_ac = mean M
+        L_bas = relu(frozen_f2(sg(F) * (1 - M))_y) / sg(relu(z_y)), and 1 without gradient where that exceeds 1
+        L = L_cls + alpha L_frg + L_bas + beta L_ac;  map_c = M_c
+
+    boundary: where the localizer reads and the suffix begins.
+    foreground_weight: alpha (MobileNetV1: 0.5).
+    area_weight: beta (MobileNetV1 on CUB: 1.9 in the extended code, 1.5 in the CVPR code).
+    averaged: at test the mask is the mean over that many of the best classes, whatever class is asked (CUB: 80
+        of 200); 1 gives the mask of the class itself, and no other filter is evaluated.
+    detach: the localizer reads features without gradient into the backbone (not in the paper).
+    head_depth: 3x3 convolutions of the class head.
+    head_width: channels of those convolutions.
+    """
+
+    reference = Reference(
+        "wu2022bas", "Background Activation Suppression for Weakly Supervised Object Localization", "CVPR", 2022
+    )
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: int,
+        boundary: str | int = -2,
+        foreground_weight: float = 0.5,
+        area_weight: float = 1.5,
+        averaged: int = 1,
+        detach: bool = False,
+        head_depth: int = 2,
+        head_width: int = 1024,
+    ) -> None:
+        super().__init__()
+        if not 1 <= averaged <= classes:
+            raise ValueError(f"averaged {averaged}: there are {classes} classes; give 1 to {classes}")
+        self.backbone, self.boundary = backbone, backbone.boundary(boundary)
+        self.head = Head(backbone.channels(-1), classes, head_depth, head_width)
+        self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
+        self.foreground_weight, self.area_weight = foreground_weight, area_weight
+        self.averaged, self.detach = averaged, detach
+
+    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
+        return self.suppression(self.streams(images, labels), labels)
+
+    def streams(self, images: Images, labels: Labels) -> Streams:
+        features = self.backbone(images, until=self.boundary)
+        logits, class_maps = self.head(self.backbone(features, after=self.boundary))
+        classes = pick_class(labels)
+        mask = self.masks(features.detach() if self.detach else features, classes[:, None])
+        return Streams(features, logits, class_maps, classes, mask)
+
+    def suppression(self, seen: Streams, labels: Labels) -> dict[str, Tensor]:
+        return {
+            "classification": cross_entropy(seen.logits, labels),
+            "foreground": self.foreground_weight * cross_entropy(seen.scores(seen.mask), labels),
+            "background": self.activation(seen).mean(),
+            "area": self.area_weight * seen.mask.mean(),
+        }
+
+    def activation(self, seen: Streams) -> Float[Tensor, " b"]:
+        """The class's score on the background as a share of its score on the whole; gradient through the mask alone."""
+        background = frozen(self.backbone)(seen.features.detach() * (1 - seen.mask), after=self.boundary)
+        logits, _ = frozen(self.head)(background)
+        left, whole = (each.gather(1, seen.classes[:, None])[:, 0].float().relu() for each in (logits, seen.logits))
+        share = left / (whole.detach() + 1e-8)
+        return torch.where(left > whole, torch.ones_like(share), share)
+
+    def masks(self, features: Float[Tensor, "b c h w"], classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
+        """The localizer's masks in [0, 1] of n classes an image; no other class's filter is evaluated."""
+        b, c, h, w = features.shape
+        weight, bias = self.head_mask.weight[classes].flatten(0, 1), self.head_mask.bias
+        assert bias is not None
+        stacked = features.reshape(1, b * c, h, w)
+        return (
+            functional.conv2d(stacked, weight, bias[classes].flatten(), padding=1, groups=b).view(b, -1, h, w).sigmoid()
+        )
+
+    def predict(self, images: Images) -> Prediction:
+        features = self.backbone(images, until=self.boundary)
+        logits, _ = self.head(self.backbone(features, after=self.boundary))
+        return Prediction(logits, {"features": features})
+
+    def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
+        features = prediction.evidence["features"]
+        if self.averaged == 1:
+            return self.masks(features, classes)
+        best = prediction.logits.topk(self.averaged).indices
+        return self.masks(features, best).mean(1, keepdim=True).expand(-1, classes.shape[1], -1, -1)

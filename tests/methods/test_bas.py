@@ -1,0 +1,158 @@
+"""BAS and AEPL against their slow twin, where their gradients may go, and their limiting cases."""
+
+import pytest
+import torch
+from oracles import methods as oracle
+from oracles.networks import batch, loud, normed, plain
+
+from wsol.methods import AEPL, BAS
+from wsol.views import frozen
+
+BOTH = pytest.mark.parametrize("method", [BAS, AEPL])
+
+
+def made(method, boundary: str = "b", **options):
+    """Masks from nearly 0 to nearly 1, and class scores that differ."""
+    torch.manual_seed(3)
+    network = loud(method(plain(), 5, boundary=boundary, head_depth=1, head_width=8, **options)).train()
+    torch.nn.init.normal_(network.head_mask.weight, std=2.0)
+    return network
+
+
+def set_masks(network, value: float) -> None:
+    torch.nn.init.zeros_(network.head_mask.weight)
+    torch.nn.init.constant_(network.head_mask.bias, value)
+
+
+@BOTH
+@pytest.mark.parametrize("boundary", ["a", "b"])
+def test_equals_its_slow_twin(method, boundary: str) -> None:
+    """From boundary a the masks are twice as fine as the class maps."""
+    images, labels = batch()
+    network = made(method, boundary, foreground_weight=0.3, area_weight=1.7)
+    terms = network.loss(images, labels)
+    expected = oracle.bas(network, images, labels.tolist())
+    weights = {"foreground": 0.3, "area": 1.7, "erased": 0.5, "erased_mask": 0.5, "pseudo": 0.5}
+    for name, term in terms.items():
+        assert term.item() == pytest.approx(weights.get(name, 1.0) * expected[name], abs=1e-5), name
+    assert 0 < terms["background"].item() < 1
+
+
+@BOTH
+def test_an_empty_mask_leaves_the_background_everything(method) -> None:
+    images, labels = batch()
+    network = made(method)
+    set_masks(network, -200.0)
+    seen = network.streams(images, labels)
+    positive = seen.logits.gather(1, labels[:, None])[:, 0] > 0
+    assert positive.any()
+    assert network.activation(seen)[positive].tolist() == pytest.approx([1.0] * int(positive.sum()))
+    assert network.loss(images, labels)["area"] == 0
+
+
+def test_a_full_mask_leaves_the_background_nothing() -> None:
+    images, labels = batch()
+    network = made(BAS, area_weight=1.5)
+    set_masks(network, 200.0)
+    seen = network.streams(images, labels)
+    silent, _ = network.head(network.backbone(torch.zeros_like(seen.features), after="b"))
+    left, whole = (each.gather(1, labels[:, None])[:, 0].relu() for each in (silent, seen.logits))
+    expected = torch.where(left > whole, torch.ones(4), left / (whole + 1e-8))
+    torch.testing.assert_close(network.activation(seen), expected)
+    assert network.loss(images, labels)["area"] == 1.5
+
+
+def test_where_the_background_scores_more_nothing_is_learnt() -> None:
+    images, _ = batch()
+    network = made(BAS)
+    with torch.no_grad():  # of class 0 every feature is a sign against it
+        network.head.classifier.weight[0].abs_().neg_()
+        network.head.classifier.bias[0] = 100
+    against, telling = (network.activation(network.streams(images, torch.full((4,), label))) for label in (0, 1))
+    assert (against == 1).all() and (telling < 1).all()
+    against.sum().backward()
+    assert not network.head_mask.weight.grad.any()
+
+
+def zero(parameters) -> bool:
+    return all(each.grad is None or not each.grad.any() for each in parameters)
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("name", ["background", "area", "pseudo"])
+def test_masks_alone_learn_from_background_area_and_pseudo_labels(name: str, detach: bool) -> None:
+    images, labels = batch()
+    network = made(AEPL, detach=detach)
+    network.loss(images, labels)[name].backward()
+    prefix, suffix = ([network.backbone.get_submodule(path) for path in paths] for paths in (["0", "2"], ["4"]))
+    assert zero([*network.head.parameters(), *(p for module in suffix for p in module.parameters())])
+    assert not zero(network.head_mask.parameters())
+    assert zero([p for module in prefix for p in module.parameters()]) == detach
+
+
+@pytest.mark.parametrize("name", ["classification", "erased"])
+def test_masks_learn_nothing_from_scores_without_them(name: str) -> None:
+    images, labels = batch()
+    network = made(AEPL)
+    network.loss(images, labels)[name].backward()
+    assert zero(network.head_mask.parameters()) and not zero(network.head.parameters())
+
+
+def test_without_its_three_terms_aepl_is_bas() -> None:
+    images, labels = batch()
+    whole = made(AEPL, erased_weight=0.0, erased_mask_weight=0.0, pseudo_weight=0.0)
+    part = made(BAS)
+    torch.testing.assert_close(sum(whole.loss(images, labels).values()), sum(part.loss(images, labels).values()))
+
+
+def test_thresholds_out_of_reach_erase_and_label_nothing() -> None:
+    images, labels = batch()
+    network = made(
+        AEPL, erase_threshold=1.01, mask_threshold=1.0, background_below=-0.1, foreground_above=1.1, erased_weight=1.0
+    )
+    network.foreground_weight = network.erased_mask_weight
+    terms = network.loss(images, labels)
+    assert terms["erased"] == terms["classification"]
+    assert terms["erased_mask"] == terms["foreground"]
+    assert terms["pseudo"] == 0
+    terms["pseudo"].backward()
+    assert zero(network.head_mask.parameters())
+
+
+def test_pseudo_labels_ramp_up_over_the_first_fifth() -> None:
+    images, labels = batch()
+    network = made(AEPL)
+    full = network.loss(images, labels)["pseudo"].item()
+    shares = [network.loss(images, labels, progress=progress)["pseudo"].item() / full for progress in (0, 0.1, 0.2, 1)]
+    assert full > 0 and shares == pytest.approx([0, 0.5, 1, 1])
+
+
+def test_the_frozen_pass_leaves_the_live_network_alone() -> None:
+    network = BAS(normed(), 5, head_width=8).train()
+    images, _ = batch(64)
+    features = network.backbone(images, until=network.boundary).detach()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    frozen(network.backbone)(features, after=network.boundary).sum()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_only_the_masks_asked_for_are_computed_and_the_best_are_averaged() -> None:
+    images, _ = batch()
+    network = made(BAS).eval()
+    with torch.no_grad():
+        prediction = network.predict(images)
+        every = network.head_mask(prediction.evidence["features"]).sigmoid()
+        asked = torch.tensor([[4, 0]] * 4)
+        torch.testing.assert_close(network.heatmaps(prediction, asked), every[:, [4, 0]])
+        network.averaged = 3
+        found = network.heatmaps(prediction, asked)
+    best = prediction.logits.argsort(1, descending=True)[:, :3]
+    expected = torch.stack([every[i, best[i]].mean(0) for i in range(4)])
+    torch.testing.assert_close(found, torch.stack([expected, expected], 1))
+
+
+def test_what_cannot_be() -> None:
+    with pytest.raises(ValueError, match="there are 5 classes"):
+        BAS(plain(), 5, averaged=6)
+    with pytest.raises(ValueError, match="must not exceed"):
+        AEPL(plain(), 5, background_below=0.9)

@@ -1,0 +1,127 @@
+"""EGA's attack and entropies against slow twins, what its two sets of batch norms keep apart, and limiting cases."""
+
+import copy
+import math
+
+import pytest
+import torch
+from oracles.maps import cross_entropy
+from oracles.methods import classify
+from oracles.networks import batch, loud, normed, plain
+
+from wsol.methods import EGA
+from wsol.views import auxiliary
+
+
+def made(backbone=None, **options) -> EGA:
+    torch.manual_seed(3)
+    return loud(EGA(backbone or plain(), 5, head_depth=1, head_width=8, **options)).train()
+
+
+@pytest.mark.parametrize(("kind", "reduction"), [(k, "mean") for k in ("gt_prob", "advent", "sigmoid", "spatial")])
+@pytest.mark.parametrize("total", [False, True])
+def test_entropy_equals_its_slow_twin(kind, reduction: str, total: bool) -> None:
+    maps, classes = 3 * torch.randn(2, 5, 3, 4), [4, 1]
+    network = made(entropy=kind, entropy_reduction="sum" if total else reduction)
+    expected = 0.0
+    for image, label in zip(maps, classes, strict=True):
+        own = image[label].flatten().tolist()
+        for y in range(3):
+            for x in range(4):
+                powers = [math.exp(value) for value in image[:, y, x].tolist()]
+                p = [power / sum(powers) for power in powers]
+                here = {
+                    "gt_prob": -p[label] * math.log(p[label]),
+                    "advent": -sum(q * math.log(q) for q in p) / math.log(5),
+                }
+                s = 1 / (1 + math.exp(-float(image[label, y, x])))
+                here["sigmoid"] = -s * math.log(s) - (1 - s) * math.log(1 - s)
+                q = math.exp(float(image[label, y, x])) / sum(math.exp(value) for value in own)
+                here["spatial"] = -q * math.log(q)
+                expected += here[kind] / 2 / (1 if total else 12)
+    assert network.entropy(maps, torch.tensor(classes)).item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["gt_prob", "advent", "sigmoid"])
+def test_certain_pixels_have_no_entropy(kind) -> None:
+    maps = torch.full((2, 5, 3, 3), -200.0)
+    maps[:, 2] = 200
+    assert made(entropy=kind).entropy(maps, torch.tensor([2, 2])) == 0
+
+
+def test_a_step_of_the_attack_follows_the_sign_of_the_gradient() -> None:
+    """On a network without batch norm, by differences: one grey level, uphill, at every pixel that matters."""
+    images, labels = batch(side=16, b=1)
+    images = images * 0.8 + 0.1
+    network = made().double()
+    images = images.double()
+    attacked = network.attack(images, labels)
+    loss = lambda x: cross_entropy(classify(network.head, network.backbone(x)[0]), int(labels[0]))  # noqa: E731
+    for place in [(0, 3, 4), (1, 8, 8), (2, 11, 2)]:
+        moved = images.clone()
+        moved[0][place] += 1e-6
+        slope = (loss(moved) - loss(images)) / 1e-6
+        assert (attacked - images)[0][place].item() == pytest.approx(math.copysign(1 / 255, slope), abs=1e-9)
+
+
+@pytest.mark.parametrize("random_start", [False, True])
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_the_attack_stays_near_and_among_colours_and_is_harder(random_start: bool, statistics) -> None:
+    images, labels = batch(64)
+    images[:, :, :8] = 0
+    images[:, :, 8:16] = 1
+    network = made(
+        normed(), epsilon=3.0, iterations=4, step=1.0, random_start=random_start, attack_statistics=statistics
+    )
+    attacked = network.attack(images, labels)
+    assert (attacked - images).abs().max() <= 3 / 255 + 1e-7
+    assert attacked.min() >= 0 and attacked.max() <= 1 and not attacked.requires_grad
+    if statistics == "running" and not random_start:
+        network.eval()
+        view = auxiliary(network.backbone, network.twin_tensors())
+        easy, hard = (
+            torch.nn.functional.cross_entropy(network.head(view(shown))[0], labels) for shown in (images, attacked)
+        )
+        assert hard > easy
+
+
+def test_no_change_and_equal_norms_give_equal_losses() -> None:
+    images, labels = batch(64)
+    network = made(normed(), epsilon=0.0)
+    terms = network.loss(images, labels)
+    assert terms["clean"] == terms["adversarial"]
+    assert terms["adversarial_entropy"].item() == pytest.approx(0.01 * terms["clean_entropy"].item())
+
+
+def test_each_stream_keeps_its_own_statistics_and_the_attack_keeps_none() -> None:
+    images, labels = batch(64)
+    network = made(normed(), epsilon=8.0, step=8.0)
+    before = copy.deepcopy(network.state_dict())
+    network.attack(images, labels)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(module.training for module in network.modules())
+    main = copy.deepcopy(network.backbone)
+    main(images)
+    network.loss(images, labels)
+    for (name, one), two in zip(network.backbone.named_buffers(), main.buffers(), strict=True):
+        torch.testing.assert_close(one, two, msg=name)
+    moved = [name for name, value in network.twins.named_buffers() if not torch.equal(value, before[f"twins.{name}"])]
+    assert len(moved) == len(list(network.twins.buffers()))
+    twin = dict(network.twins.named_buffers())["bn1/running_mean"]
+    assert not torch.allclose(twin, network.backbone.bn1.running_mean)
+
+
+def test_weights_of_nothing_leave_no_entropy() -> None:
+    images, labels = batch()
+    terms = made(clean_entropy=0.0, adversarial_entropy=0.0).loss(images, labels)
+    assert terms["clean_entropy"] == terms["adversarial_entropy"] == 0
+
+
+def test_prediction_never_sees_the_twins() -> None:
+    images, _ = batch(64)
+    network = made(normed()).eval()
+    before = network.predict(images).logits
+    for tensor in network.twins.parameters():
+        torch.nn.init.constant_(tensor, 7.0)
+    assert torch.equal(network.predict(images).logits, before)
