@@ -75,7 +75,7 @@ def test_without_predictions_nothing_is_said_of_classes() -> None:
     heatmap[50:100, 50:100] = 1
     tally = Tally(9, 0.2, classified=False, replicates=5)
     truth = Truth(np.array([[50.0, 50.0, 100.0, 100.0]]))
-    tally.update(tally.score(heatmap, truth, SIZE), heatmap, 0, 3)
+    tally.update(tally.score(heatmap, truth, SIZE), 0, 3)
     found = tally.figures([str(label) for label in range(9)])
     assert found["GTKnownLoc"] == found["MaxBoxAcc"] == found["Errors"]["Right"] == 100
     for name in ("Top1Cls", "Top5Cls", "Top1Loc", "Top5Loc", "MaxTop1Loc", "MaxTop5Loc"):

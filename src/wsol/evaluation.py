@@ -36,14 +36,18 @@ FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 
 @dataclass(frozen=True)
 class Seen:
-    """One image as a pass gives it: the normalised heatmap of its true class, its (W, H), the rank of that class, and
-    the best classes, the best first."""
+    """One image as a pass gives it.
+
+    heatmap: of its true class, normalised. size: (W, H). rank: of the true class. best: classes, the best first. box:
+    on the grid, where the method regresses it.
+    """
 
     index: int
     heatmap: Float[np.ndarray, "S S"]
     size: tuple[int, int]
     rank: int
     best: list[int]
+    box: Float[np.ndarray, "1 4"] | None = None
 
 
 def evaluate(
@@ -192,11 +196,11 @@ def _count(tally: Tally, photos: Dataset, seen: Iterable[Seen]) -> None:
 
 
 def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:
-    return tally.score(seen.heatmap, photos.truth(seen.index), seen.size)
+    return tally.score(seen.heatmap, photos.truth(seen.index), seen.size, seen.box)
 
 
 def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -> None:
-    tally.update(score.result(), seen.heatmap, seen.index, photos.samples[seen.index].label, seen.rank)
+    tally.update(score.result(), seen.index, photos.samples[seen.index].label, seen.rank)
 
 
 def _figures(tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None) -> dict[str, Any]:
@@ -218,7 +222,7 @@ def _pictures(
         draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
     for name, kept in shown.items():
         cells = []
-        for quality, index, heatmap in sorted(kept, key=lambda each: each[:2], reverse=True)[:12]:
+        for quality, index, heatmap, box in sorted(kept, key=lambda each: each[:2], reverse=True)[:12]:
             sample, truth = photos.samples[index], photos.truth(index)
             try:
                 image = photos.image(index)
@@ -226,7 +230,7 @@ def _pictures(
                 image = Image.new("RGB", (SIZE, SIZE))
             true_boxes = tally.protocol.boxes(truth.boxes, photos.size(index)) if len(truth.boxes) else truth.boxes
             view = framed(image, SIZE, tally.protocol.crop)
-            picture = draw.overlay(view, heatmap, tally.protocol.box(heatmap, tally.threshold), true_boxes)
+            picture = draw.overlay(view, heatmap, box, true_boxes)
             cells.append((picture, f"{photos.classes[sample.label]} {abs(quality):.2f}"))
         if cells:
             rows = [cells[i : i + 4] for i in range(0, len(cells), 4)]
@@ -278,10 +282,11 @@ def _pass(
                 heatmaps = method.heatmaps(prediction, labels[:, None].to(device))[:, 0].float().cpu().numpy()
                 logits = _ten_crop_scores(run, photos, indices) if crops else prediction.logits.float().cpu()
             best = torch.argsort(logits, dim=1, descending=True, stable=True)[:, :5]
-            for index, heatmap, size, rank, classes in zip(
-                indices.tolist(), heatmaps, sizes.tolist(), ranks(logits, labels).tolist(), best.tolist(), strict=True
-            ):
-                yield Seen(index, protocol.heatmap(heatmap), tuple(size), rank, classes)
+            places = ranks(logits, labels).tolist()
+            boxes = None if prediction.boxes is None else SIZE * prediction.boxes.double().cpu().numpy()[:, None]
+            for i, index in enumerate(indices.tolist()):
+                heatmap, box = protocol.heatmap(heatmaps[i]), None if boxes is None else boxes[i]
+                yield Seen(index, heatmap, tuple(sizes[i].tolist()), places[i], best[i].tolist(), box)
             shown.advance(task, len(labels))
 
 

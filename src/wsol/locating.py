@@ -67,12 +67,15 @@ def _results(
             )
             scores, best = prediction.logits.float().softmax(1).topk(classes)
             heatmaps = method.heatmaps(prediction, best).float().cpu().numpy()
-        for (name, image), row_scores, row_best, row_maps in zip(
-            batch, scores.tolist(), best.tolist(), heatmaps, strict=True
+            boxes = (
+                [None] * len(batch) if prediction.boxes is None else prediction.boxes.double().cpu().numpy()[:, None]
+            )
+        for (name, image), row_scores, row_best, row_maps, box in zip(
+            batch, scores.tolist(), best.tolist(), heatmaps, boxes, strict=True
         ):
             findings = []
             for score, label, heatmap in zip(row_scores, row_best, row_maps, strict=True):
-                findings.append(find(label, run.classes[label], score, heatmap, image.size, threshold, keep))
+                findings.append(find(label, run.classes[label], score, heatmap, image.size, threshold, keep, box))
             yield Result(name, image.size, threshold, tuple(findings), keep, image)
 
 

@@ -6,6 +6,7 @@ Masks come from comparisons: they are computed in float32 even under mixed preci
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 
 def channel_mean(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
@@ -59,3 +60,18 @@ def pick_class(labels: Int[Tensor, " b"] | Float[Tensor, "b k"] | Bool[Tensor, "
     if labels.dtype == torch.bool:
         return torch.multinomial(labels.float(), 1).squeeze(1)
     return labels.argmax(1)
+
+
+def best_mean(class_maps: Float[Tensor, "b k h w"], logits: Float[Tensor, "b k"], best: int) -> Float[Tensor, "b h w"]:
+    """Mean of the maps of the classes with the largest logits. Gradient: 1/best on these, none to the logits."""
+    return choose(class_maps, logits.topk(best).indices).mean(1)
+
+
+def flip_some(x: Float[Tensor, "b c h w"], flipped: Bool[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+    """Images or maps, mirrored where `flipped`; its own inverse. Gradient: moved along."""
+    return torch.where(flipped[:, None, None, None], x.flip(-1), x)
+
+
+def resize(x: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Tensor, "b c _ _"]:
+    """Images or maps at another size (h, w), bilinear; of the same size unchanged. Gradient: as of interpolation."""
+    return functional.interpolate(x, size, mode="bilinear", align_corners=False)

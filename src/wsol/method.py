@@ -45,6 +45,7 @@ class Method(nn.Module):
     """
 
     reference: ClassVar[Reference]
+    class_agnostic: ClassVar[bool] = False  # whether all classes have the same heatmap
 
     def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
         """Named terms, already weighted: training minimises their sum and logs each.
@@ -62,11 +63,18 @@ class Method(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no heatmaps")
 
 
-def cross_entropy(logits: Float[Tensor, "b k"], labels: Labels) -> Float[Tensor, ""]:
-    """Mean over the batch. Int (b,) and soft (b, k) labels: softmax; bool (b, k): binary, one term a class."""
+def cross_entropy(
+    logits: Float[Tensor, "b k"], labels: Labels, weights: Float[Tensor, " b"] | None = None
+) -> Float[Tensor, ""]:
+    """Mean over the batch. Int (b,) and soft (b, k) labels: softmax; bool (b, k): binary, mean over the classes.
+
+    weights: factor on each image's term.
+    """
     if labels.dtype.is_floating_point or labels.dim() == 1:
-        return functional.cross_entropy(logits.float(), labels)
-    return functional.binary_cross_entropy_with_logits(logits.float(), labels.float())
+        terms = functional.cross_entropy(logits.float(), labels, reduction="none")
+    else:
+        terms = functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none").mean(1)
+    return terms.mean() if weights is None else (weights * terms).mean()
 
 
 METHODS: dict[str, type[Method]] = {}

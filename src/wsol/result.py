@@ -27,7 +27,8 @@ class Finding:
 
     label: class index; name: its name; score: softmax, 0 to 1; boxes: (n, 4) x0 y0 x1 y1 in pixels of the photo;
     confidence: chance, 0 to 1, that each box is right if the class is, see `wsol.confidence`; heatmap: (h, w) as the
-    network gave it; whole_image: nothing rose above the threshold, the box is the photo.
+    network gave it; whole_image: nothing rose above the threshold, the box is the photo; regressed: the method gave the
+    box itself, whatever the heatmap.
     """
 
     label: int
@@ -37,6 +38,7 @@ class Finding:
     confidence: Float[np.ndarray, " n"]
     heatmap: Float[np.ndarray, "h w"]
     whole_image: bool = False
+    regressed: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ class Result:
                     "boxes": [[round(value, 2) for value in box] for box in finding.boxes.tolist()],
                     "confidence": finding.confidence.round(4).tolist(),
                     "whole_image": finding.whole_image,
+                    "regressed": finding.regressed,
                 }
                 for finding in self.findings
             ],
@@ -150,9 +153,11 @@ class Result:
         return pandas.DataFrame(self.rows())
 
     def at(self, threshold: Threshold) -> "Result":
-        """The same heatmaps cut at another threshold, without the network."""
+        """The same heatmaps cut at another threshold, without the network; boxes that were regressed stay."""
         again = (
-            find(each.label, each.name, each.score, each.heatmap, self.size, threshold, self.keep)
+            each
+            if each.regressed
+            else find(each.label, each.name, each.score, each.heatmap, self.size, threshold, self.keep)
             for each in self.findings
         )
         return replace(self, threshold=threshold, findings=tuple(again))
@@ -171,8 +176,11 @@ def find(
     size: tuple[int, int],
     threshold: Threshold,
     keep: Keep = "largest",
+    box: Float[np.ndarray, "1 4"] | None = None,
 ) -> Finding:
     """Cuts the heatmap of a class into boxes in pixels of a photo of (W, H).
+
+    box: x0 y0 x1 y1 as shares of the photo, where the method regressed it: it is taken instead.
 
     They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing. Where nothing is
     found the whole photo is the box: a constant map, or one with a value that is no number.
@@ -180,6 +188,9 @@ def find(
     # asked of the map itself: resized, a constant is no longer quite constant
     silent = not np.isfinite(heatmap).all() or heatmap.min() == heatmap.max()
     grid = normalise(heatmap, (GRID, GRID))
+    if box is not None:
+        chance = confidence(grid, GRID * box, threshold)
+        return Finding(label, name, score, scale_boxes(box, (1, 1), size), chance, heatmap, regressed=True)
     boxes = np.zeros((0, 4)) if silent else find_boxes(grid, threshold, keep)
     if len(boxes) == 0:
         return Finding(label, name, score, np.array([[0.0, 0.0, *size]]), np.zeros(1), heatmap, whole_image=True)

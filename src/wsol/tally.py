@@ -35,12 +35,17 @@ SHOWN = 12
 REPLICATES = 1000
 
 
-Shown = tuple[float, int, Float[np.ndarray, "S S"]]  # quality, index, heatmap
+Shown = tuple[float, int, Float[np.ndarray, "S S"], Float[np.ndarray, "1 4"]]  # quality, index, heatmap, box
 
 
 class Scored(NamedTuple):
-    """What one image scores, the baselines' scores by their names; None where there is no truth of that kind."""
+    """What one image scores, the baselines' scores by their names; None where there is no truth of that kind.
 
+    heatmap, box: what was scored, on the grid.
+    """
+
+    heatmap: Float[np.ndarray, "S S"]
+    box: Float[np.ndarray, "1 4"]
     boxes: dict[str, BoxScore]
     pixels: dict[str, PixelScore]
     on_part: float | None
@@ -57,7 +62,7 @@ class Tally:
     """Every metric that one pass counts.
 
     Score an image, which may be done in any thread, then count it in one:
-    `tally.update(tally.score(heatmap, truth, size), heatmap, index, label, rank)`.
+    `tally.update(tally.score(heatmap, truth, size), index, label, rank)`.
 
     classes: how many. threshold: the fixed one, or "auto". protocol: the conventions. classified: whether ranks are
     known; else Cls, Top-k Loc and WrongClass are None. replicates: of the bootstrap behind `Interval95`.
@@ -81,11 +86,24 @@ class Tally:
         self.best: list[Shown] = []
         self.worst: list[Shown] = []
 
-    def score(self, heatmap: Float[np.ndarray, "S S"], truth: Truth, size: tuple[int, int]) -> Scored:
-        """Scores one image of (W, H); heatmap of its true class, normalised by the protocol."""
+    def score(
+        self,
+        heatmap: Float[np.ndarray, "S S"],
+        truth: Truth,
+        size: tuple[int, int],
+        box: Float[np.ndarray, "1 4"] | None = None,
+    ) -> Scored:
+        """Scores one image of (W, H).
+
+        heatmap: of its true class, normalised by the protocol. box: on the grid, where the method regressed one; it
+        stands for the heatmap's boxes at every threshold.
+        """
         boxes, pixels = {}, {}
         if len(truth.boxes):
-            boxes[""] = self.boxes[""].score(heatmap, truth.boxes, size)
+            own = self.boxes[""]
+            boxes[""] = (
+                own.score(heatmap, truth.boxes, size) if box is None else own.score_drawn(box, truth.boxes, size)
+            )
             for name, baseline in BASELINES.items():
                 boxes[name] = self.boxes[name].score_box(baseline(size), truth.boxes, size)
         if truth.mask is not None:
@@ -93,9 +111,10 @@ class Tally:
             for name, baseline in BASELINES.items():
                 pixels[name] = self.pixels[name].score(_filled(baseline((SIZE, SIZE))), truth.mask, truth.ignore)
         on_part = None if truth.part is None else self.on_part.score(heatmap, truth.part)
-        return Scored(boxes, pixels, on_part)
+        box = self.protocol.box(heatmap, self.threshold) if box is None else box
+        return Scored(heatmap, box, boxes, pixels, on_part)
 
-    def update(self, scored: Scored, heatmap: Float[np.ndarray, "S S"], index: int, label: int, rank: int = 0) -> None:
+    def update(self, scored: Scored, index: int, label: int, rank: int = 0) -> None:
         """Counts one image; its quality decides whether its heatmap is kept among the best or the worst."""
         self.classification.update(rank, label, index)
         for name, box in scored.boxes.items():
@@ -107,7 +126,7 @@ class Tally:
         if scored.quality is not None:
             for heap, sign in ((self.best, 1), (self.worst, -1)):
                 (heapq.heappushpop if len(heap) >= SHOWN else heapq.heappush)(
-                    heap, (sign * scored.quality, index, heatmap)
+                    heap, (sign * scored.quality, index, scored.heatmap, scored.box)
                 )
 
     def figures(self, names: list[str]) -> dict[str, Any]:

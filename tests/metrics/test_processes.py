@@ -43,9 +43,9 @@ def figures(count: int, protocol: str) -> dict[str, Any]:
         photo, mask, label = some[index]
         truth = Truth(boxes=photo.boxes, mask=mask, part=mask)
         heatmap = CLOVA.heatmap(photo.heatmap)
-        tally.update(tally.score(heatmap, truth, photo.size), heatmap, index, label, photo.rank)
+        tally.update(tally.score(heatmap, truth, photo.size), index, label, photo.rank)
     found = tally.figures(["a", "b", "c"])
-    return found | {"best": sorted(index for _, index, _ in processes.gather(tally.best))}
+    return found | {"best": sorted(index for _, index, *_ in processes.gather(tally.best))}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

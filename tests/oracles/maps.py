@@ -44,3 +44,9 @@ def cross_entropy(logits: Tensor, label: int) -> float:
     """-log softmax(logits)[label] of one image."""
     values = logits.tolist()
     return -math.log(math.exp(values[label]) / sum(math.exp(v) for v in values))
+
+
+def mean_of_best(class_maps, logits, best: int):
+    """Mean of the maps (k, h, w) of the classes with the largest logits, one image."""
+    order = sorted(range(len(logits)), key=lambda k: -float(logits[k]))
+    return sum(class_maps[k] for k in order[:best]) / best

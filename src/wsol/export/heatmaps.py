@@ -58,6 +58,7 @@ def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
                         np.array(each["confidence"], np.float64),
                         heatmap,
                         bool(each["whole_image"]),
+                        bool(each["regressed"]),
                     )
                     for each, heatmap in zip(about["findings"], maps, strict=True)
                 )

@@ -6,5 +6,6 @@ from wsol.methods.bas import BAS
 from wsol.methods.cam import CAM
 from wsol.methods.ega import EGA
 from wsol.methods.eil import EIL, MEIL
+from wsol.methods.slt import SLTNet
 
-__all__ = ["AEPL", "BAS", "CAM", "EGA", "EIL", "MEIL", "ACoL"]
+__all__ = ["AEPL", "BAS", "CAM", "EGA", "EIL", "MEIL", "ACoL", "SLTNet"]

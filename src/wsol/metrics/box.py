@@ -89,7 +89,13 @@ class BoxAccuracy(Counts):
         box: in pixels of the original image, brought to the grid as true boxes are.
         Raises WsolError without true boxes.
         """
-        drawn, truth = self.protocol.boxes(box, image_size), self.protocol.boxes(true_boxes, image_size)
+        return self.score_drawn(self.protocol.boxes(box, image_size), true_boxes, image_size)
+
+    def score_drawn(
+        self, drawn: Float[np.ndarray, "1 4"], true_boxes: Float[np.ndarray, "n 4"], image_size: tuple[int, int]
+    ) -> BoxScore:
+        """`score_box` of a box that is on the grid already. Raises WsolError without true boxes."""
+        truth = self.protocol.boxes(true_boxes, image_size)
         iou = self.protocol.iou(drawn, truth)
         same = np.full(len(self.tried), iou)
         return BoxScore(same, same, iou, kind_of_error(drawn[0], truth))

@@ -1,0 +1,168 @@
+"""SLT-Net against slow twins, its three networks kept apart, and its limiting cases."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import boxes as box_oracle
+from oracles.maps import cross_entropy, mean_of_best
+from oracles.methods import class_map, classify
+from oracles.networks import batch, loud, plain
+
+import wsol
+from wsol.boxes import normalise
+from wsol.data import Creatures
+from wsol.method import Prediction
+from wsol.methods import SLTNet
+from wsol.result import find
+
+STILL = {"jitter": (0.0, 0.0, 0.0, 0.0), "flip": 0.0, "scales": (1.0, 1.0)}
+
+
+def made(**options) -> SLTNet:
+    torch.manual_seed(3)
+    return loud(SLTNet(plain(), 5, **{"head_depth": 1, "head_width": 8, "best": 2} | options)).train()
+
+
+def maps_of(network: SLTNet, image: torch.Tensor) -> torch.Tensor:
+    features = network.backbone(image[None])[0]
+    return torch.stack([class_map(network.head, features, k) for k in range(5)])
+
+
+@pytest.mark.parametrize("best", [1, 2, 5])
+def test_a_class_among_the_best_counts_less(best: int) -> None:
+    images, labels = batch()
+    network = made(best=best, alpha=0.3)
+    expected, known = 0.0, 0
+    for image, label in zip(images, labels.tolist(), strict=True):
+        logits = classify(network.head, network.backbone(image[None])[0]).detach()
+        rank = sum(other > logits[label] for other in logits.tolist())
+        expected += (0.3 if rank < best else 1.0) * cross_entropy(logits, label) / 4
+        known += rank < best
+    assert network.loss(images, labels)["localizer"].item() == pytest.approx(expected, abs=1e-5)
+    assert best != 2 or 0 < known < 4
+
+
+@pytest.mark.parametrize("best", [1, 2, 5])
+def test_the_heatmap_is_the_mean_over_the_best_classes(best: int) -> None:
+    """One: the predicted class's map. All: the mean of all."""
+    images, _ = batch()
+    network = made(best=best).eval()
+    prediction = network.predict(images)
+    found = network.heatmaps(prediction, torch.tensor([[4, 1]] * 4))
+    for image, heatmaps in zip(images, found, strict=True):
+        maps = maps_of(network, image)
+        expected = mean_of_best(maps, maps.mean((1, 2)), best)
+        torch.testing.assert_close(heatmaps, torch.stack([expected, expected]))
+
+
+def test_alpha_one_is_cross_entropy() -> None:
+    images, labels = batch()
+    plain_terms = [cross_entropy(maps_of(made(), image).mean((1, 2)), int(y)) for image, y in zip(images, labels)]  # noqa: B905
+    assert made(alpha=1.0).loss(images, labels)["localizer"].item() == pytest.approx(sum(plain_terms) / 4, abs=1e-5)
+
+
+def test_nothing_changed_is_nothing_to_tell() -> None:
+    images, labels = batch()
+    assert made(**STILL).loss(images, labels)["consistency"] == 0
+    assert made().loss(images, labels)["consistency"] > 0
+
+
+def test_mirror_images_have_mirrored_maps_on_a_network_that_knows_no_side() -> None:
+    images, labels = batch()
+    network = made(**STILL | {"flip": 1.0})
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight.copy_((layer.weight + layer.weight.flip(-1)) / 2)
+                layer.stride = (1, 1)  # a stride of 2 sees other pixels in the mirror
+    assert network.loss(images, labels)["consistency"].item() == pytest.approx(0, abs=1e-9)
+    assert network.transformed(images)[1].all()
+
+
+def test_consistency_is_the_mean_square_over_maps_brought_back() -> None:
+    images, labels = batch(64)
+    network = made(jitter=(0.0, 0.0, 0.0, 0.0), flip=1.0, scales=(2.0, 2.0), beta=7.0)
+    large = torch.nn.functional.interpolate(images.flip(-1), (128, 128), mode="bilinear", align_corners=False)
+    square, count = 0.0, 0
+    for image, other in zip(images, large, strict=True):
+        one, two = maps_of(network, image), maps_of(network, other).flip(-1)
+        back = torch.nn.functional.interpolate(two[None], one.shape[1:], mode="bilinear", align_corners=False)[0]
+        square, count = square + ((one - back) ** 2).sum().item(), count + one.numel()
+    assert network.loss(images, labels)["consistency"].item() == pytest.approx(7 * square / count, rel=1e-4)
+
+
+@pytest.mark.parametrize("unit", ["grid", "image"])
+def test_the_regressor_learns_the_localizers_boxes(unit) -> None:
+    images, labels = batch()
+    network = made(box_unit=unit, box_threshold=0.5)
+    expected = 0.0
+    for image in images:
+        maps = maps_of(network, image)
+        heatmap = mean_of_best(maps, maps.mean((1, 2)), 2).detach().numpy()
+        (box,) = box_oracle.contour_boxes(normalise(heatmap, (32, 32)), 0.5, multi=False)
+        features = network.regressor_backbone(image[None]).mean((2, 3))
+        for said, target in zip(network.head_box(features)[0].tolist(), box, strict=True):
+            d = abs(said - target / (4 if unit == "grid" else 32))
+            expected += (0.5 * d * d if d < 1 else d - 0.5) / 4
+    assert network.loss(images, labels)["box"].item() == pytest.approx(expected, abs=1e-4)
+
+
+def grads(network: SLTNet, term: str) -> set[str]:
+    images, labels = batch()
+    network.zero_grad(set_to_none=True)
+    network.loss(images, labels)[term].backward()
+    return {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+
+
+def test_each_network_learns_from_its_own_term() -> None:
+    network = made()
+    assert grads(network, "box") <= {"regressor_backbone", "head_box"}
+    assert grads(network, "class") == {"classifier_backbone", "head_class"}
+    assert grads(network, "localizer") == grads(network, "consistency") == {"backbone", "head"}
+
+
+def test_boxes_are_shares_of_the_image_in_order() -> None:
+    images, _ = batch()
+    for unit, side in (("grid", 8), ("image", 1)):
+        network = made(box_unit=unit).eval()
+        torch.nn.init.zeros_(network.head_box[2].weight)
+        network.head_box[2].bias.data = torch.tensor([0.75, 0.5, 0.25, 1.5]) * side
+        boxes = network.predict(images).boxes
+        assert boxes is not None and boxes[0].tolist() == pytest.approx([0.25, 0.5, 0.75, 1])
+
+
+def test_it_begins_with_the_middle_of_the_image() -> None:
+    network = SLTNet(wsol.methods.CAM(plain(), 5).backbone, 5, head_width=8)
+    bias = network.head_box[2].bias / (224 / 4)
+    assert bias.tolist() == pytest.approx([0.25, 0.25, 0.75, 0.75])
+
+
+def test_the_localizer_alone() -> None:
+    images, labels = batch()
+    network = made(parts="localizer")
+    assert list(network.loss(images, labels)) == ["localizer", "consistency"]
+    prediction = network.predict(images)
+    assert prediction.boxes is None and not hasattr(network, "head_box")
+
+
+def test_a_regressed_box_is_what_is_measured_and_located(tmp_path, monkeypatch) -> None:
+    small = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 32, "batch_size": 4}
+    photos = Creatures("train", images=12, size=48)
+    run = wsol.train("sltnet", photos, tmp_path / "run", epochs=0, workers=0, head_width=8, **small)
+    truth = [photos.truth(index).boxes / 48 for index in range(12)]
+    predict = run.method.predict
+
+    def knowing(images: torch.Tensor) -> Prediction:
+        found = predict(images)
+        found.boxes = torch.tensor(np.concatenate([truth[index % 12] for index in range(len(images))])).float()
+        return found
+
+    monkeypatch.setattr(run.method, "predict", knowing)
+    figures = wsol.evaluate(run, photos, batch_size=12, workers=0)
+    assert figures["MaxBoxAcc70"] == figures["GTKnownLoc"] == 100
+    (result,) = wsol.locate(run, photos.image(0))
+    assert result.boxes[0].tolist() == pytest.approx(photos.truth(0).boxes[0].tolist(), abs=1e-3)
+    assert result.at(0.9).boxes.tolist() == result.boxes.tolist()
+    assert find(0, "x", 1.0, np.eye(7), (48, 48), 0.5).regressed is False and math.isfinite(result.confidence[0])
