@@ -119,6 +119,15 @@ def test_thresholds_out_of_reach_erase_and_label_nothing() -> None:
     assert zero(network.head_mask.parameters())
 
 
+@BOTH
+def test_the_area_may_count_more_and_more(method) -> None:
+    images, labels = batch()
+    network = made(method, area_ramp=0.5)
+    terms = [network.loss(images, labels, progress=progress)["area"].item() for progress in (0, 0.1, 0.5, 1)]
+    assert terms[3] > 0 and [term / terms[3] for term in terms] == pytest.approx([0, 0.2, 1, 1])
+    assert made(method).loss(images, labels, progress=0.0)["area"].item() == pytest.approx(terms[3])
+
+
 def test_pseudo_labels_ramp_up_over_the_first_fifth() -> None:
     images, labels = batch()
     network = made(AEPL)

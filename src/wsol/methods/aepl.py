@@ -43,6 +43,7 @@ class AEPL(BAS):
         boundary: str | int = -2,
         foreground_weight: float = 0.5,
         area_weight: float = 1.5,
+        area_ramp: float = 0.0,
         erase_threshold: float = 0.7,
         mask_threshold: float = 0.7,
         background_below: float = 0.2,
@@ -56,7 +57,16 @@ class AEPL(BAS):
         head_width: int = 1024,
     ) -> None:
         super().__init__(
-            backbone, classes, boundary, foreground_weight, area_weight, averaged, detach, head_depth, head_width
+            backbone,
+            classes,
+            boundary,
+            foreground_weight,
+            area_weight,
+            area_ramp,
+            averaged,
+            detach,
+            head_depth,
+            head_width,
         )
         if background_below > foreground_above:
             raise ValueError(f"background_below {background_below} must not exceed foreground_above {foreground_above}")
@@ -71,7 +81,7 @@ class AEPL(BAS):
         own_map = min_max(choose(seen.class_maps, seen.classes[:, None]))
         kept = ~peak(own_map, self.erase_threshold, relative=False)
         erased_mask = seen.mask * (seen.mask.detach() <= self.mask_threshold)
-        return self.suppression(seen, labels) | {
+        return self.suppression(seen, labels, progress) | {
             "erased": self.erased_weight * cross_entropy((seen.class_maps * kept).mean((2, 3)), labels),
             "erased_mask": self.erased_mask_weight * cross_entropy(seen.scores(erased_mask), labels),
             "pseudo": self.pseudo_weight * min(1.0, 5 * progress) * self.pseudo(seen).mean(),

@@ -43,6 +43,8 @@ class BAS(Method):
     boundary: where the localizer reads and the suffix begins.
     foreground_weight: alpha (MobileNetV1: 0.5).
     area_weight: beta (MobileNetV1 on CUB: 1.9 in the extended code, 1.5 in the CVPR code).
+    area_ramp: share of the training over which beta rises from 0 (not in the paper: 0). Short schedules need it: until
+        the class is learnt nothing holds the mask against its area, and an empty mask never comes back.
     averaged: at test the mask is the mean over that many of the best classes, whatever class is asked (CUB: 80
         of 200); 1 gives the mask of the class itself, and no other filter is evaluated.
     detach: the localizer reads features without gradient into the backbone (not in the paper).
@@ -61,6 +63,7 @@ class BAS(Method):
         boundary: str | int = -2,
         foreground_weight: float = 0.5,
         area_weight: float = 1.5,
+        area_ramp: float = 0.0,
         averaged: int = 1,
         detach: bool = False,
         head_depth: int = 2,
@@ -72,11 +75,12 @@ class BAS(Method):
         self.backbone, self.boundary = backbone, backbone.boundary(boundary)
         self.head = Head(backbone.channels(-1), classes, head_depth, head_width)
         self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
-        self.foreground_weight, self.area_weight = foreground_weight, area_weight
+        self.foreground_weight, self.area_weight, self.area_ramp = foreground_weight, area_weight, area_ramp
         self.averaged, self.detach = averaged, detach
 
-    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
-        return self.suppression(self.streams(images, labels), labels)
+    def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> dict[str, Tensor]:
+        """progress: share of the training that is done, 0 to 1."""
+        return self.suppression(self.streams(images, labels), labels, progress)
 
     def streams(self, images: Images, labels: Labels) -> Streams:
         features = self.backbone(images, until=self.boundary)
@@ -85,12 +89,13 @@ class BAS(Method):
         mask = self.masks(features.detach() if self.detach else features, classes[:, None])
         return Streams(features, logits, class_maps, classes, mask)
 
-    def suppression(self, seen: Streams, labels: Labels) -> dict[str, Tensor]:
+    def suppression(self, seen: Streams, labels: Labels, progress: float) -> dict[str, Tensor]:
+        ramp = min(1.0, progress / self.area_ramp) if self.area_ramp else 1.0
         return {
             "classification": cross_entropy(seen.logits, labels),
             "foreground": self.foreground_weight * cross_entropy(seen.scores(seen.mask), labels),
             "background": self.activation(seen).mean(),
-            "area": self.area_weight * seen.mask.mean(),
+            "area": ramp * self.area_weight * seen.mask.mean(),
         }
 
     def activation(self, seen: Streams) -> Float[Tensor, " b"]:
