@@ -100,7 +100,8 @@ def opened(run: str) -> tuple[nn.Module, int, str]:
         backbone = Path(run).stem.removesuffix("_100")
         return CAM(build_backbone(backbone, run), 1000, head="pretrained").eval(), SIDE, f"CAM on {backbone}"
     trained = load(run)
-    return trained.method, trained.settings.image_size, f"{type(trained.method).__name__} on {trained.settings.backbone}"
+    name = f"{type(trained.method).__name__} on {trained.settings.backbone}"
+    return trained.method, trained.settings.image_size, name
 
 
 def at_all(grid: np.ndarray) -> np.ndarray:
