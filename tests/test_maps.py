@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from oracles import maps as oracle
 from torch import Tensor
 
-from wsol.maps import channel_mean, choose, erase, fuse, min_max, peak, pick_class
+from wsol.maps import best_mean, channel_mean, choose, erase, flip_some, fuse, min_max, peak, pick_class, resize
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -85,3 +85,33 @@ def test_pick_class_from_each_kind_of_label() -> None:
     assert pick_class(torch.tensor([[0.2, 0.7, 0.1]])).tolist() == [1]
     several = torch.tensor([[True, False, True]] * 200)
     assert set(pick_class(several).tolist()) == {0, 2}
+
+
+@given(seeds)
+def test_the_mean_of_the_best_maps_equals_its_twin(seed: int) -> None:
+    class_maps, logits = features(seed).requires_grad_(), features(seed + 1).mean((2, 3))
+    best = 1 + seed % class_maps.shape[1]
+    found = best_mean(class_maps, logits, best)
+    for one, maps, scores in zip(found, class_maps, logits, strict=True):
+        torch.testing.assert_close(one, oracle.mean_of_best(maps, scores, best))
+    found.sum().backward()
+    assert class_maps.grad is not None
+    assert set(class_maps.grad.unique().tolist()) <= {0.0, torch.tensor(1 / best).item()}
+    assert (class_maps.grad[:, :, 0, 0] > 0).sum(1).tolist() == [best] * len(class_maps)
+
+
+@given(seeds)
+def test_a_flip_undoes_itself_and_touches_nobody_else(seed: int) -> None:
+    x = features(seed)
+    flipped = torch.tensor([seed % 2 == 0] + [True] * (len(x) - 1))
+    once = flip_some(x, flipped)
+    assert torch.equal(flip_some(once, flipped), x)
+    for one, original, where in zip(once, x, flipped.tolist(), strict=True):
+        assert torch.equal(one, torch.flip(original, [2]) if where else original)
+
+
+def test_resize_leaves_its_own_size_alone() -> None:
+    x = features(3)
+    assert torch.equal(resize(x, (x.shape[-2], x.shape[-1])), x)
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    assert resize(ramp, (2, 2))[0, 0].tolist() == [[0.5, 2.5], [0.5, 2.5]]
