@@ -76,8 +76,10 @@ def test_predictions_bring_the_other_figures(lists: Path, maps: Path) -> None:
 def test_other_sizes_are_resized_and_said(lists: Path, maps: Path) -> None:
     write_map(maps, IDS[1], np.eye(14))
     write_map(maps, IDS[2], np.ones((224, 224)) * 3)
-    with pytest.warns(UserWarning, match="1 of 14 x 14"):
+    with pytest.warns(UserWarning) as said:
         wsol.evaluate_maps(maps, lists)
+    assert any("resized to 224 x 224 and scaled: 1 of 14 x 14" in str(each.message) for each in said)
+    assert any("maps scaled to 0 .. 1: c/3.jpg" in str(each.message) for each in said)
 
 
 def test_nan_scores_as_zeros_and_is_named(lists: Path, maps: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from wsol import processes
 from wsol.data import Dataset
 from wsol.errors import WsolError, listed
 from wsol.metrics import SIZE, Protocol
@@ -34,7 +35,8 @@ class ScoreMaps:
         self.folder, self.photos, self.protocol = Path(folder), photos, protocol
         if not self.folder.is_dir():
             raise WsolError(f"{folder}: there is no such folder; give the one that holds the maps, ID.npy each")
-        self.silent: list[str] = []
+        self.silent: list[str] = []  # ids of maps with NaN, and of those outside 0 to 1, as they are met
+        self.scaled: list[str] = []
         self._check()
         self.best = self._predictions()
 
@@ -47,6 +49,8 @@ class ScoreMaps:
             return np.zeros((SIZE, SIZE))
         if heatmap.shape == (SIZE, SIZE) and heatmap.min() >= 0 and heatmap.max() <= 1:
             return heatmap.astype(np.float64)
+        if heatmap.shape == (SIZE, SIZE):
+            self.scaled.append(self.photos.samples[index].id)
         return self.protocol.heatmap(heatmap)
 
     def rank(self, index: int) -> int:
@@ -56,9 +60,10 @@ class ScoreMaps:
         return best.index(label) if label in best else 5 * bool(self.best)
 
     def warn(self) -> None:
-        """Names the maps that held NaN, once all were read."""
-        if self.silent:
-            warnings.warn(f"{self.folder}: maps with NaN counted as zeros: {listed(self.silent)}", stacklevel=3)
+        """Names the maps that could not count as they are, once all were read."""
+        for ids, said in ((self.silent, "with NaN counted as zeros"), (self.scaled, "scaled to 0 .. 1")):
+            if ids := processes.gather(ids):
+                warnings.warn(f"{self.folder}: maps {said}: {listed(ids)}", stacklevel=3)
 
     def _check(self) -> None:
         missing, odd, resized = [], [], {}
