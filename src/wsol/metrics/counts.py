@@ -52,7 +52,7 @@ class Counts(Metric):
 
     def figures(self, sums: Sums) -> Figures:
         """The figures of some rows, averaged over these rows."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no figures")
 
     def compute(self) -> Figures:
         """The figures over all images of all processes. Raises WsolError when no image was counted."""
