@@ -86,7 +86,7 @@ def train_command(method: type[Method]) -> Callable[..., None]:
     signature = inspect.Signature([*fixed, *optional], return_annotation=None)
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in (*fixed, *optional)}
-    command.__doc__ = f"{method.reference.title} ({method.reference.venue} {method.reference.year})."
+    command.__doc__ = f"{method.reference.paper} ({method.reference.venue} {method.reference.year})."
     return command
 
 
@@ -300,7 +300,7 @@ def methods(*, as_json: Annotated[bool, Parameter("--json", negative=())] = Fals
         Print them for a program: name, class, paper, year.
     """
     entries = [
-        {"name": name, "class": kind.__name__, "paper": kind.reference.title, "year": kind.reference.year}
+        {"name": name, "class": kind.__name__, "paper": kind.reference.paper, "year": kind.reference.year}
         for name, kind in sorted(METHODS.items(), key=lambda item: (item[1].reference.year, item[0]))
     ]
     if as_json:

@@ -28,12 +28,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Reference:
-    """Where a method was published; `key` is its entry in references.bib."""
+    """Where a method was published; `key` is its entry in references.bib, `note` what users must know of ours."""
 
     key: str
     title: str
     venue: str
     year: int
+    note: str = ""
+
+    @property
+    def paper(self) -> str:
+        """The title, with the note where there is one."""
+        return f"{self.title} ({self.note})" if self.note else self.title
 
 
 class Method(nn.Module):

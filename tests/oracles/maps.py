@@ -48,5 +48,6 @@ def cross_entropy(logits: Tensor, label: int) -> float:
 
 def mean_of_best(class_maps, logits, best: int):
     """Mean of the maps (k, h, w) of the classes with the largest logits, one image."""
-    order = sorted(range(len(logits)), key=lambda k: -float(logits[k]))
+    values = logits.tolist()
+    order = sorted(range(len(values)), key=lambda k: -values[k])
     return sum(class_maps[k] for k in order[:best]) / best

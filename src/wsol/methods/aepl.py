@@ -31,9 +31,10 @@ class AEPL(BAS):
 
     reference = Reference(
         "aepl2024",
-        "Improving Weakly-Supervised Object Localization Using Adversarial Erasing and Pseudo Label (a reconstruction)",
+        "Improving Weakly-Supervised Object Localization Using Adversarial Erasing and Pseudo Label",
         "arXiv",
         2024,
+        "a reconstruction",
     )
 
     def __init__(
