@@ -20,7 +20,7 @@ def report() -> dict[str, str]:
         **{name: _version(name) for name in ("torch", "torchvision", "timm", "lightning", "numba")},
         **{name: _version(name) for name in ("pandas", "pycocotools")},
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none, training on the CPU",
-        "precision=auto": "bf16" if use_bf16("auto") else "fp32 (no bf16 matrix units: expect a tenth of the speed)",
+        "precision=auto": "bf16" if use_bf16("auto") else "fp32 (no bf16 units: expect a half to a tenth of the speed)",
         "resnet18 at 224 px": f"{training_speed():.0f} images/s in training",
     }
 

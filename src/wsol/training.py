@@ -197,12 +197,12 @@ def schedule(optimiser: torch.optim.Optimizer, settings: Settings, steps: int) -
 
 
 def use_bf16(precision: str) -> bool:
-    """Whether to train under bf16 autocast: "auto" asks for matrix units (AMX on a CPU, Ampere or later on a GPU)."""
+    """Whether to train under bf16 autocast: "auto" asks for units for it (AMX, AVX-512 BF16; a GPU from Ampere on)."""
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_amx_tile_supported())  # type: ignore[attr-defined]
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def _settle_backbone(settings: Settings) -> Settings:
