@@ -54,6 +54,7 @@ def test_no_hyper_parameter_hides_a_setting() -> None:
         ({"epochs": True}, "it must be int"),
         ({"schedule": "cosin"}, "'cosine'"),
         ({"boundary": 1.5}, "it must be str or int"),
+        ({"map_stride": "none"}, "it must be int or 'own'"),
     ],
 )
 def test_wrong_settings_are_named(given: dict, said: str) -> None:

@@ -124,8 +124,8 @@ def build(
     """
     weights = None if settings.weights == "none" else settings.weights
     assert settings.backbone is not None, "training settles the backbone before it builds"
-    strides = settings.map_stride, settings.kept_strides
-    backbone = build_backbone(settings.backbone, weights, settings.end, *strides, load)
+    map_stride = None if settings.map_stride == "own" else settings.map_stride
+    backbone = build_backbone(settings.backbone, weights, settings.end, map_stride, settings.kept_strides, load)
     try:
         return Run(folder, method(backbone, len(classes), **options), options, settings, classes, data)
     except ValueError as error:

@@ -39,7 +39,7 @@ class Settings:
     backbone: architecture; None reads it off the name of the weights file, else resnet50.
     weights: "pretrained" (the library's own, downloaded), "none" (from scratch) or the path of a state dict.
     end: boundary of the backbone to end at; None is the last.
-    map_stride: image pixels per cell of the last map (16 or 8).
+    map_stride: image pixels per cell of the last map (16 or 8), or the library network's "own".
     kept_strides: strided stages at the end that keep their stride, earlier ones being lowered instead (BAS: 1).
     image_size: side of the square network input, pixels.
     epochs: passes over the training photos; 0 saves the network as it is.
@@ -68,7 +68,7 @@ class Settings:
     backbone: str | None = None
     weights: str = "pretrained"
     end: str | None = None
-    map_stride: int = 16
+    map_stride: int | Literal["own"] = 16
     kept_strides: int = 0
     image_size: int = 224
     epochs: int = 20
@@ -95,8 +95,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Raises WsolError for numbers that cannot be."""
         for name, least in LEAST.items():
-            if not least <= getattr(self, name) < math.inf:
-                raise WsolError(f"{name} cannot be {getattr(self, name)}; it must be at least {least}")
+            if (value := getattr(self, name)) != "own" and not least <= value < math.inf:
+                raise WsolError(f"{name} cannot be {value}; it must be at least {least}")
         if self.threshold is not None:
             check_threshold(self.threshold)
 
@@ -180,6 +180,8 @@ def _cast(value: Any, kind: Any, where: str) -> Any:
                 return float(value)
         if choice in (int, str, bool) and type(value) is choice:
             return value
-    wanted = " or ".join(str(getattr(choice, "__name__", choice)) for choice in choices)
-    allowed = [repr(each) for choice in choices if get_origin(choice) is Literal for each in get_args(choice)]
-    raise WsolError(f"{where} cannot be {value!r}; it must be {' or '.join(allowed) or wanted}")
+    wanted: list[str] = []
+    for choice in choices:
+        literal = get_origin(choice) is Literal
+        wanted += map(repr, get_args(choice)) if literal else [str(getattr(choice, "__name__", choice))]
+    raise WsolError(f"{where} cannot be {value!r}; it must be {' or '.join(wanted)}")

@@ -1,6 +1,7 @@
 """Weight files: what fits is loaded, what does not is named, and nothing is ever unpickled into code."""
 
 import pickle
+import re
 
 import pytest
 import torch
@@ -33,6 +34,19 @@ def test_half_precision_headless_and_other_class_counts_load(state, tmp_path) ->
             loaded["layer4.0.conv1.weight"], state["layer4.0.conv1.weight"], rtol=tolerance, atol=tolerance
         )
         assert loaded["conv1.weight"].dtype == torch.float32
+
+
+def test_files_from_before_batch_counts_and_with_the_old_spelling_load(tmp_path) -> None:
+    given = models.densenet161().state_dict()
+    state = {
+        re.sub(r"(norm|conv)([12])\.", r"\1.\2.", key): value
+        for key, value in given.items()
+        if not key.endswith("num_batches_tracked")
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in state
+    torch.save(state, tmp_path / "densenet161-8d451a50.pth")
+    loaded = build_backbone("densenet161", tmp_path / "densenet161-8d451a50.pth").state_dict()
+    assert all(torch.equal(value, given[key]) for key, value in loaded.items())
 
 
 @pytest.mark.parametrize(
@@ -77,6 +91,7 @@ def test_a_damaged_file_is_named(tmp_path) -> None:
 def test_the_backbone_is_read_off_the_files_name(tmp_path) -> None:
     assert backbone_for(tmp_path / "mobilenetv1_100.safetensors") == "mobilenetv1"
     assert backbone_for(tmp_path / "vgg16_bn-6c64b313.pth") == "vgg16_bn"
+    assert backbone_for(tmp_path / "inception_v3_google-0cc3c7bd.pth") == "inception_v3"
     with pytest.raises(WsolError, match="add --backbone"):
         backbone_for(tmp_path / "epoch_12.pt")
 

@@ -7,7 +7,10 @@ import timm
 
 from wsol.backbones.architecture import Architecture
 from wsol.backbones.base import Backbone
+from wsol.backbones.densenet import DENSENET161
 from wsol.backbones.derived import derive
+from wsol.backbones.googlenet import GOOGLENET
+from wsol.backbones.inception import INCEPTION_V3
 from wsol.backbones.mobilenet import MOBILENETV1, MOBILENETV2
 from wsol.backbones.resnet import RESNET18, RESNET50
 from wsol.backbones.squeezenet import SQUEEZENET1_1
@@ -19,6 +22,9 @@ BACKBONES: dict[str, Architecture] = {
     "vgg16_bn": VGG16_BN,
     "resnet18": RESNET18,
     "resnet50": RESNET50,
+    "googlenet": GOOGLENET,
+    "inception_v3": INCEPTION_V3,
+    "densenet161": DENSENET161,
     "mobilenetv1": MOBILENETV1,
     "mobilenetv2": MOBILENETV2,
     "squeezenet1_1": SQUEEZENET1_1,

@@ -12,6 +12,8 @@ from wsol.backbones.base import IMAGENET, Backbone, Stages, Statistics
 from wsol.backbones.weights import load_weights
 from wsol.errors import WsolError
 
+HALF: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -19,7 +21,10 @@ class Architecture:
 
     make(own, download): the network as the library's own weights want it or as other weights do, and whether to
     fetch the library's. removed: prefixes of the parameters behind the last stage. classifier: path of the library's
-    last layer where it reads the last features. rectified_classifier: ReLU follows that layer.
+    last layer where it reads the last features. rectified_classifier: ReLU follows that layer. statistics: mean and
+    std that its weights want, where the library does not say. surgery(network, kept_strides): what the papers change
+    before they lower strides; left out where no map stride is asked. respelt: pattern and replacement for parameter
+    names of older files.
     """
 
     make: Callable[[bool, bool], nn.Module]
@@ -27,6 +32,9 @@ class Architecture:
     removed: tuple[str, ...]
     classifier: str | None = None
     rectified_classifier: bool = False
+    statistics: Statistics = IMAGENET
+    surgery: Callable[[Any, int], None] | None = None
+    respelt: tuple[str, str] = ("", "")
 
     def build(
         self,
@@ -39,16 +47,19 @@ class Architecture:
         own = weights == "pretrained"
         network = fetch(self.make, own, own and load)
         if weights is not None and not own and load:
-            load_weights(network, Path(weights), self.removed)
+            load_weights(network, Path(weights), self.removed, self.respelt)
+        config: Any = getattr(network, "pretrained_cfg", None) if own else None
+        statistics = (tuple(config["mean"]), tuple(config["std"])) if config else self.statistics
+        if self.surgery and map_stride is not None:
+            self.surgery(network, kept_strides)
         stages = self.stages if end is None else _cut(self.stages, end)
         classifier: Any = network.get_submodule(self.classifier) if self.classifier and stages == self.stages else None
-        statistics = own_statistics(network) if own else IMAGENET
         return Backbone(network, stages, statistics, map_stride, kept_strides, classifier, self.rectified_classifier)
 
 
-def torchvision_network(make: Callable[..., nn.Module]) -> Callable[[bool, bool], nn.Module]:
-    """One of torchvision's constructors in the form that Architecture takes."""
-    return lambda own, download: make(weights="DEFAULT" if download else None)
+def torchvision_network(make: Callable[..., nn.Module], **otherwise: Any) -> Callable[[bool, bool], nn.Module]:
+    """One of torchvision's constructors; `otherwise` are the options where its weights are not fetched."""
+    return lambda own, download: make(weights="DEFAULT") if download else make(weights=None, **otherwise)
 
 
 def timm_network(name: str, **otherwise: Any) -> Callable[[bool, bool], nn.Module]:
@@ -67,12 +78,6 @@ def fetch(make: Callable[[bool, bool], nn.Module], own: bool, download: bool) ->
             f"the library's weights could not be downloaded ({str(error).splitlines()[0][:100]}); "
             "give --weights a local file, or --weights none to start from scratch"
         ) from error
-
-
-def own_statistics(network: nn.Module) -> Statistics:
-    """Mean and std that a library's own weights want: timm says, torchvision's are ImageNet's."""
-    config: Any = getattr(network, "pretrained_cfg", None)
-    return (tuple(config["mean"]), tuple(config["std"])) if config else IMAGENET
 
 
 def span(parent: str, first: int, last: int) -> list[str]:

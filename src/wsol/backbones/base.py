@@ -1,6 +1,8 @@
 """The staged backbone: a chain of named boundaries that a stream can leave and re-enter."""
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -50,6 +52,8 @@ class Backbone(nn.Module):
         for name, child in network.named_children():
             self.add_module(name, child)
         _prune(self, {path for paths in stages.values() for path in paths})
+        weighted = [any(list(each.parameters(False)) for each in self._modules_of(name)) for name in stages]
+        self._counted = [name for name, more in zip(stages, [*weighted[1:], True], strict=True) if more]
         for name, values in zip(("mean", "std"), statistics, strict=True):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
         self._probe()
@@ -74,11 +78,15 @@ class Backbone(nn.Module):
         return x
 
     def boundary(self, boundary: str | int) -> str:
-        """The name of a boundary given by name or index. Raises WsolError, listing the valid names."""
+        """The name of a boundary given by name or index. Raises WsolError, listing the valid names.
+
+        Boundaries with no weights between them count as one, the last: -2 is VGG's pool4, -3 its pool3, and relu4_3
+        goes by its name.
+        """
         if isinstance(boundary, str) and boundary.lstrip("-").isdigit():
             boundary = int(boundary)
-        if isinstance(boundary, int) and -len(self.boundaries) <= boundary < len(self.boundaries):
-            return self.boundaries[boundary]
+        if isinstance(boundary, int) and -len(self._counted) <= boundary < len(self._counted):
+            return self._counted[boundary]
         if boundary not in self.boundaries:
             raise WsolError(f"there is no boundary {boundary!r} in this backbone; it has {', '.join(self.boundaries)}")
         return str(boundary)
@@ -118,7 +126,7 @@ class Backbone(nn.Module):
         return head
 
     @torch.no_grad()
-    def _probe(self, side: int = 128) -> None:
+    def _probe(self, side: int = 160) -> None:
         """Runs every stage once on noise: channels, strides, signs; a stage may not change its input."""
         modes = [(module, module.training) for module in self.modules()]
         self.eval()
@@ -132,9 +140,10 @@ class Backbone(nn.Module):
                 for module in self._modules_of(name):
                     if hasattr(module, "inplace"):
                         module.inplace = False  # type: ignore[assignment]
+            finer = self._strides[before] if before else 1
+            self._strides[name] = finer * 2 ** round(math.log2(x.shape[-1] / following.shape[-1]))
             before, x = name, following
             self._channels[name] = x.shape[1]
-            self._strides[name] = 2 ** round(torch.log2(torch.tensor(side / x.shape[-1])).item())
             self._rectified[name] = bool((x >= 0).all())
         for module, mode in modes:
             module.training = mode
@@ -144,9 +153,8 @@ class Backbone(nn.Module):
             factor = self._strides[name] // (self._strides[earlier] if earlier else 1)
             kept -= factor == 2
             if self.stride(-1) > wanted and factor == 2 and kept < 0:
-                strided = [m for m in self._modules_of(name) if getattr(m, "stride", 1) in (2, (2, 2))]
-                for module in strided:
-                    _unstride(module)
+                for path in self._paths[name]:
+                    lower_strides(self.get_submodule(path))
                 self._probe()
         if self.stride(-1) != wanted:
             strides = ", ".join(f"{name} {stride}" for name, stride in self._strides.items())
@@ -156,11 +164,19 @@ class Backbone(nn.Module):
         return (module for path in self._paths[boundary] for module in self.get_submodule(path).modules())
 
 
-def _unstride(module: nn.Module) -> None:
-    """Stride 1; a pooling window becomes 3x3 with padding 1 so that the map keeps its size."""
-    if isinstance(module, nn.MaxPool2d):
-        module.kernel_size, module.padding, module.ceil_mode = 3, 1, False
-    module.stride = (1, 1) if isinstance(module.stride, tuple) else 1  # type: ignore[assignment]
+def strided(module: nn.Module) -> list[Any]:
+    """The convolutions and poolings of stride 2 in a module."""
+    return [each for each in module.modules() if getattr(each, "stride", 1) in (2, (2, 2))]
+
+
+def lower_strides(module: nn.Module) -> None:
+    """Stride 1 instead of 2; a pooling window becomes 3x3 with padding 1 so that the map keeps its size."""
+    for each in strided(module):
+        if isinstance(each, nn.MaxPool2d | nn.AvgPool2d):
+            each.kernel_size, each.padding, each.ceil_mode = 3, 1, False
+        if isinstance(each, nn.AvgPool2d):
+            each.count_include_pad = False
+        each.stride = (1, 1) if isinstance(each.stride, tuple) else 1
 
 
 def _prune(module: nn.Module, kept: set[str], prefix: str = "") -> None:

@@ -1,5 +1,6 @@
 """Reading a file of weights, without ever running code from it."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -10,16 +11,22 @@ from torch import Tensor, nn
 from wsol.errors import WsolError
 
 
-def load_weights(network: nn.Module, path: Path, removed: tuple[str, ...]) -> None:
+def load_weights(network: nn.Module, path: Path, removed: tuple[str, ...], respelt: tuple[str, str] = ("", "")) -> None:
     """Loads a state dict (safetensors, or torch's format without pickled code) into a library network.
 
     removed: prefixes of the parts that the backbone leaves out; the file may lack them or hold another number
-    of classes. Half-precision tensors are widened. Raises WsolError naming the file and the first keys that differ.
+    of classes. respelt: pattern and replacement for parameter names. Half-precision tensors are widened; batch
+    counts, which files from before them lack, may be missing. Raises WsolError naming the file and the first keys
+    that differ.
     """
-    given = {key: value.float() if value.is_floating_point() else value for key, value in read_state(path).items()}
+    given = {
+        re.sub(*respelt, key): value.float() if value.is_floating_point() else value
+        for key, value in read_state(path).items()
+    }
     wanted = network.state_dict()
     fits = {key for key, value in given.items() if key in wanted and value.shape == wanted[key].shape}
-    missing = [key for key in wanted if key not in given and not key.startswith(removed)]
+    optional = (*(key for key in wanted if key.endswith("num_batches_tracked")), *removed)
+    missing = [key for key in wanted if key not in given and not key.startswith(optional)]
     unknown = [key for key in given if key not in wanted]
     misshapen = [
         f"{key} is {tuple(given[key].shape)}, not {tuple(wanted[key].shape)}"
