@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 from oracles import maps as oracle
 from torch import Tensor
 
-from wsol.maps import best_mean, channel_mean, choose, erase, flip_some, fuse, min_max, peak, pick_class, resize
+from wsol.maps import (
+    best_mean,
+    channel_mean,
+    choose,
+    erase,
+    flip_some,
+    fuse,
+    min_max,
+    peak,
+    pick_class,
+    relu_max,
+    resize,
+)
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -34,6 +46,15 @@ def test_min_max_equals_its_twin_and_spans_zero_to_one(seed: int) -> None:
 
 def test_min_max_of_a_constant_map_is_zero() -> None:
     assert min_max(torch.full((1, 3, 3), 5.0)).abs().max() == 0
+
+
+@given(seeds)
+def test_relu_max_is_the_positive_part_as_a_share_of_the_maximum(seed: int) -> None:
+    x = features(seed)[:, 0]
+    for one, original in zip(relu_max(x), x, strict=True):
+        values = [[max(value, 0.0) / max(map(max, original.tolist())) for value in row] for row in original.tolist()]
+        torch.testing.assert_close(one, torch.tensor(values))
+    assert relu_max(-x.abs()).abs().max() == 0
 
 
 @given(seeds, st.floats(0, 1.5))

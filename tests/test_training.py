@@ -14,7 +14,9 @@ import torch
 import wsol
 from wsol.data import Creatures, Dataset, Folder
 from wsol.data.dataset import Truth
+from wsol.data.transforms import Shuffled, training_box
 from wsol.errors import WsolError
+from wsol.method import METHODS
 from wsol.methods import CAM
 from wsol.settings import Settings
 from wsol.training import parameter_groups, schedule
@@ -153,6 +155,78 @@ def test_training_reads_no_truth(tmp_path: Path) -> None:
     run = wsol.train("cam", Sealed(), tmp_path, **SMALL)
     with pytest.raises(AssertionError, match="opened the truth"):
         wsol.evaluate(run, Sealed())
+
+
+def test_boxes_of_a_run_reach_a_method_that_asks_and_still_no_truth_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = Sealed()
+    boxes = [[4 + index / 4, 3, 20, 30.5] for index in range(24)]
+    lines = [
+        {"path": sample.id, "width": 36, "height": 36, "findings": [{"boxes": [box]}]}
+        for sample, box in zip(sealed.samples, boxes, strict=True)
+    ]
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    seen: list[list[float]] = []
+
+    class Boxed(CAM):
+        """Writes down the boxes it is given."""
+
+        def loss(self, images: Any, labels: Any, pseudo_boxes: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+            assert pseudo_boxes is not None
+            seen.extend(pseudo_boxes.tolist())
+            return super().loss(images, labels)
+
+    monkeypatch.setitem(METHODS, "boxed", Boxed)
+    wsol.train("boxed", sealed, tmp_path / "run", pseudo_boxes=str(path), **SMALL | {"epochs": 1})
+    places = Shuffled(24, 0)
+    expected = [
+        training_box(torch.tensor(boxes[place]) / 36, 32, torch.Generator().manual_seed(place)).tolist()
+        for place in places
+    ]
+    assert len(seen) == 24
+    for one, two in zip(seen, expected, strict=True):
+        assert one == pytest.approx(two, abs=1e-4)
+    with pytest.raises(WsolError, match="CAM learns from no boxes"):
+        wsol.train("cam", sealed, tmp_path / "other", pseudo_boxes=str(path), **SMALL)
+
+
+class Parts(CAM):
+    """Its loss comes whole, or in two parts."""
+
+    apart: bool = False
+
+    def loss(self, images: Any, labels: Any) -> dict[str, torch.Tensor]:
+        return {name: term for part in self.both(images, labels) for name, term in part.items()}
+
+    def both(self, images: Any, labels: Any) -> Iterator[dict[str, torch.Tensor]]:
+        whole = super().loss(images, labels)["classification"]
+        yield {"whole": whole, "half": whole / 2}
+        yield {"mirrored": super().loss(images.flip(-1), labels)["classification"]}
+
+    def loss_parts(self, images: Any, labels: Any, **_: Any) -> Iterator[dict[str, torch.Tensor]]:
+        yield from self.both(images, labels) if self.apart else [self.loss(images, labels)]
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.1])
+def test_a_loss_in_parts_trains_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: float) -> None:
+    monkeypatch.setitem(METHODS, "parts", Parts)
+    found = []
+    for apart in (False, True):
+        monkeypatch.setattr(Parts, "apart", apart)
+        folder = tmp_path / str(apart)
+        run = wsol.train("parts", photos(), folder, clip=clip, **SMALL | {"learning_rate": 0.01})
+        last = tensors(wsol.load(folder, "last"))
+        names = [f"loss/{name}" for name in ("whole", "half", "mirrored", "total")]
+        logged = [[float(row[name]) for name in names] for row in rows(folder) if row["loss/total"]]
+        found.append((last, logged))
+        assert run.checkpoint["epoch"]
+    (one, said), (two, also_said) = found
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
+    for mine, other in zip(said, also_said, strict=True):
+        assert mine == pytest.approx(other, rel=1e-4) and mine[3] == pytest.approx(sum(mine[:3]), rel=1e-5)
 
 
 def test_no_validation_photos_keep_the_last_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

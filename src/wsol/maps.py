@@ -24,6 +24,15 @@ def min_max(heatmaps: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
     return (heatmaps - low) / (high - low + 1e-8)
 
 
+def relu_max(heatmaps: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
+    """Each map's positive part as a share of its maximum, in float32; a map without any becomes zeros.
+
+    Gradient: flows through the positive values and through the maximum.
+    """
+    positive = heatmaps.float().relu()
+    return positive / (positive.amax((-2, -1), keepdim=True) + 1e-8)
+
+
 def choose(class_maps: Float[Tensor, "b k h w"], classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
     """The maps of n classes an image. Gradient: 1 on the chosen maps, 0 on the others."""
     index = classes[:, :, None, None].expand(-1, -1, *class_maps.shape[-2:])

@@ -1,7 +1,8 @@
 """The contract of a method, what it predicts, and the registry of all methods."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional
 from wsol.backbones import Backbone
 
 Images = Float[Tensor, "b 3 H W"]
+Terms = dict[str, Tensor]
 Labels = Int[Tensor, " b"] | Float[Tensor, "b k"] | Bool[Tensor, "b k"]
 
 
@@ -53,12 +55,20 @@ class Method(nn.Module):
     reference: ClassVar[Reference]
     class_agnostic: ClassVar[bool] = False  # whether all classes have the same heatmap
 
-    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
+    def loss(self, images: Images, labels: Labels) -> Terms:
         """Named terms, already weighted: training minimises their sum and logs each.
 
-        May declare `progress: float = 1.0` too, the share of the training that is done, for ramps.
+        May declare `progress: float = 1.0` too, the share of the training that is done, for ramps; and
+        `pseudo_boxes: Float[Tensor, "b 4"] | None = None`, x0 y0 x1 y1 in pixels of the images, which another run gave.
         """
         raise NotImplementedError(f"{type(self).__name__} has no loss")
+
+    def loss_parts(self, images: Images, labels: Labels, **asked: Any) -> Iterator[Terms]:
+        """The terms of `loss`, in parts that have only weights in common.
+
+        Training takes the gradients of each part before it asks for the next: one part's activations are in memory.
+        """
+        yield self.loss(images, labels, **asked)
 
     def predict(self, images: Images) -> Prediction:
         """Runs the network once."""
@@ -94,4 +104,5 @@ def register(method: M) -> M:
     return method
 
 
-__all__ = ["METHODS", "Backbone", "Images", "Labels", "Method", "Prediction", "Reference", "cross_entropy", "register"]
+__all__ = ["METHODS", "Backbone", "Images", "Labels", "Method", "Prediction", "Reference", "Terms"]
+__all__ += ["cross_entropy", "register"]

@@ -63,6 +63,8 @@ class Settings:
     sheet_every: epochs between contact sheets of heatmaps; 0 for none.
     workers: processes that read photos.
     on_bad_image: what to do with photos that cannot be read.
+    pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
+        of `wsol locate RUN PHOTOS --format json`.
     """
 
     backbone: str | None = None
@@ -91,6 +93,7 @@ class Settings:
     sheet_every: int = 5
     workers: int = 2
     on_bad_image: Literal["raise", "skip"] = "raise"
+    pseudo_boxes: str | None = None
 
     def __post_init__(self) -> None:
         """Raises WsolError for numbers that cannot be."""

@@ -5,7 +5,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
+from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.data.transforms import EvaluationImages, Shuffled, TrainingImages
 from wsol.errors import WsolError
 from wsol.method import Method
@@ -75,7 +76,7 @@ def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False) 
     resume = resume and state.exists()
     begun = torch.load(state, weights_only=True)["epoch"] + 1 if resume else 0
     batches = DataLoader(
-        TrainingImages(training, settings.image_size, settings.seed),
+        TrainingImages(training, settings.image_size, settings.seed, _pseudo_boxes(run, training)),
         sampler=Shuffled(len(training), settings.seed, begun),
         drop_last=True,
         generator=torch.Generator(),
@@ -129,22 +130,35 @@ class Loop(L.LightningModule):
         # what a method draws in an epoch depends on its number alone, also in a resumed run
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
 
-    def asked(self) -> dict[str, float]:
+    def asked(self, boxes: Sequence[Tensor] = ()) -> dict[str, Any]:
         """What a method's loss declares beside images and labels."""
         wanted = inspect.signature(self.method.loss).parameters
         done = self.global_step / max(self.settings.epochs * self.steps_per_epoch, 1)
-        return {"progress": done} if "progress" in wanted else {}
+        return ({"progress": done} if "progress" in wanted else {}) | ({"pseudo_boxes": boxes[0]} if boxes else {})
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
-        images, labels = batch
-        terms = self.method.loss(images.contiguous(memory_format=torch.channels_last), labels, **self.asked())
-        loss = torch.stack([term.float() for term in terms.values()]).sum()
-        if not torch.isfinite(loss):
-            parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
-            raise WsolError(f"the loss is no longer finite ({parts}); lower --learning-rate or set --clip 5")
-        named = {f"loss/{name}": term.detach() for name, term in terms.items()} | {"loss/total": loss.detach()}
+        images, labels, *boxes = batch
+        images = images.contiguous(memory_format=torch.channels_last)
+        self.zero_grad()
+        terms: dict[str, Tensor] = {}
+        for part in self.method.loss_parts(images, labels, **self.asked(boxes)):
+            loss = torch.stack([term.float() for term in part.values()]).sum()
+            if not torch.isfinite(loss):
+                parts = ", ".join(f"{name} {term.item():.3g}" for name, term in part.items())
+                raise WsolError(f"the loss is no longer finite ({parts}); lower --learning-rate or set --clip 5")
+            with torch.autocast(self.device.type, enabled=False):
+                loss.backward()
+            terms |= {name: term.detach() for name, term in part.items()}
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        named = {f"loss/{name}": term for name, term in terms.items()} | {"loss/total": total}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss
+        return total
+
+    def backward(self, *_: Any, **__: Any) -> None:
+        """Nothing: `training_step` takes the gradients of each part before the next is computed."""
+
+    def optimizer_zero_grad(self, *_: Any, **__: Any) -> None:
+        """Nothing: Lightning asks for it after `training_step`."""
 
     def validation_step(self, batch: list[Tensor]) -> None:
         images, labels = batch[0], batch[1]
@@ -224,6 +238,15 @@ def _photos(data: str | Path | Dataset, settings: Settings) -> tuple[Dataset, Da
     if len(training.classes) < 2:
         raise WsolError(f"{data}: only one class ({training.classes[0]}); training needs at least two class folders")
     return training, validation
+
+
+def _pseudo_boxes(run: Run, training: Dataset) -> Tensor | None:
+    path = run.settings.pseudo_boxes
+    if path is None:
+        return None
+    if "pseudo_boxes" not in inspect.signature(run.method.loss).parameters:
+        raise WsolError(f"{type(run.method).__name__} learns from no boxes; leave --pseudo-boxes out")
+    return read_pseudo_boxes(path, [sample.id for sample in training.samples])
 
 
 def _check_resumable(run: Run) -> None:

@@ -1,24 +1,38 @@
 """Views of photos for networks: float32 (3, S, S), RGB in [0, 1]."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2 import functional
+from torchvision.tv_tensors import BoundingBoxes
 
 from wsol.data.dataset import Dataset
 
 
 def training_view(image: Image.Image, size: int, chance: torch.Generator) -> Float[Tensor, "3 S S"]:
     """Resize to 8/7 of `size` (256 for 224) without regard to aspect, crop at random, mirror every other photo."""
+    return to_tensor(_cropped(image, size, chance))
+
+
+def training_box(box: Float[Tensor, "4"], size: int, chance: torch.Generator) -> Float[Tensor, "4"]:
+    """Where a box, x0 y0 x1 y1 as shares of the photo, lies in its `training_view` of the same chance, in pixels.
+
+    It is cut at the view's edges; of a box that lies outside, only an edge is left.
+    """
+    shares = BoundingBoxes(box[None], format="XYXY", canvas_size=(1, 1))  # type: ignore[call-overload]
+    return _cropped(shares, size, chance).as_subclass(Tensor)[0]
+
+
+def _cropped(shown: Any, size: int, chance: torch.Generator) -> Any:
     large = size * 8 // 7
     x, y = torch.randint(0, large - size + 1, (2,), generator=chance).tolist()
-    image = image.resize((large, large), Image.Resampling.BILINEAR).crop((x, y, x + size, y + size))
-    if torch.rand((), generator=chance) < 0.5:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return to_tensor(image)
+    shown = functional.crop(functional.resize(shown, [large, large]), y, x, size, size)
+    return functional.horizontal_flip(shown) if torch.rand((), generator=chance) < 0.5 else shown
 
 
 def evaluation_view(image: Image.Image, size: int, crop: bool = False) -> Float[Tensor, "3 S S"]:
@@ -57,17 +71,27 @@ class TrainingImages(torch.utils.data.Dataset):
 
     They are asked for by their place in the whole training, n of epoch 0, then n of epoch 1 ...: crop and mirroring
     depend on (seed, place) alone, so that a resumed run sees what an uninterrupted one would have seen.
+    pseudo_boxes: a box for each photo as shares of it; each then comes third, (4,) in pixels of the view.
     """
 
-    def __init__(self, photos: Dataset, size: int, seed: int = 0) -> None:
-        self.photos, self.size, self.seed = photos, size, seed
+    def __init__(
+        self, photos: Dataset, size: int, seed: int = 0, pseudo_boxes: Float[Tensor, "n 4"] | None = None
+    ) -> None:
+        self.photos, self.size, self.seed, self.pseudo_boxes = photos, size, seed, pseudo_boxes
 
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        index, chance = place % len(self.photos), torch.Generator().manual_seed(self.seed * 1_000_000_007 + place)
-        return training_view(self.photos.image(index), self.size, chance), self.photos.samples[index].label
+    def __getitem__(self, place: int) -> tuple[Tensor, int] | tuple[Tensor, int, Tensor]:
+        index = place % len(self.photos)
+        view = training_view(self.photos.image(index), self.size, self.chance(place))
+        label = self.photos.samples[index].label
+        if self.pseudo_boxes is None:
+            return view, label
+        return view, label, training_box(self.pseudo_boxes[index], self.size, self.chance(place))
+
+    def chance(self, place: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed * 1_000_000_007 + place)
 
 
 class Shuffled(torch.utils.data.Sampler[int]):

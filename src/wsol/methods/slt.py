@@ -11,10 +11,13 @@ from torch.nn import functional
 from torchvision.transforms import v2
 
 from wsol.boxes import find_boxes, normalise
+from wsol.errors import WsolError
 from wsol.heads import Head
-from wsol.maps import best_mean, flip_some, pick_class, resize
-from wsol.method import Backbone, Images, Labels, Method, Prediction, Reference, cross_entropy, register
+from wsol.maps import best_mean, flip_some, min_max, pick_class, relu_max, resize
+from wsol.method import Backbone, Images, Labels, Method, Prediction, Reference, Terms, cross_entropy, register
 from wsol.views import without_statistics
+
+SCALED = {"raw": Tensor.float, "minmax": min_max, "relu_max": relu_max}
 
 
 @register
@@ -30,17 +33,28 @@ class SLTNet(Method):
 
     Boxes are the regressor's, scores the classifier's; the heatmap, the same for all classes, is the localizer's.
 
+    In two runs the localizer may be of another backbone (the paper's on ILSVRC: InceptionV3 for all)::
+
+        wsol train sltnet PHOTOS --parts localizer --backbone inception_v3 --output runs/localizer
+        wsol locate runs/localizer PHOTOS --threshold 0.2 --format json --output boxes
+        wsol train sltnet PHOTOS --parts regressor --pseudo-boxes boxes/results.jsonl --backbone vgg16 --output runs/slt
+
     alpha: weight of the localizer's cross-entropy once the class is among the K best (CUB: 0.4, ILSVRC: 0.2).
     best: K, at most the number of classes (CUB: 30, ILSVRC: 100).
     beta: weight of the consistency of maps.
-    parts: "all", or the "localizer" alone, whose scores and boxes then count (the paper's ablations).
+    parts: "all"; the "localizer" alone, whose scores and boxes then count; or the "regressor" and the classifier, which
+        learn from the training's pseudo_boxes and whose heatmap is the classifier's.
     box_threshold: share of the map's maximum at which boxes for the regressor are cut (paper: "top 20 % values").
     box_unit: the regressor counts in cells of the "grid" (m is the map's stride) or in shares of the "image".
     box_width: hidden units of the regressor.
+    box_end: the regressor's last layer is a "relu", as in the paper, or a "sigmoid".
     jitter: largest change of brightness, contrast, saturation and hue; this and the next two are not in the paper.
     flip: chance of a mirror image.
     scales: smallest and largest scale, one drawn for each batch, the side rounded to a multiple of 32.
     detach_target: no gradient into the maps of the unchanged photo.
+    smt_on_transformed: the weighted cross-entropy is the mean over both photos, not the unchanged one's.
+    vst_reduction: squares of maps are a "mean" over classes or, as the paper's formula is printed, "sum_classes".
+    vst_maps: maps are compared "raw", scaled by "minmax", or their positive part by its maximum, "relu_max".
     head_depth: 3x3 convolutions of the localizer's and the classifier's head.
     head_width: channels of those convolutions.
     """
@@ -57,53 +71,81 @@ class SLTNet(Method):
         alpha: float = 0.4,
         best: int = 30,
         beta: float = 10.0,
-        parts: Literal["all", "localizer"] = "all",
+        parts: Literal["all", "localizer", "regressor"] = "all",
         box_threshold: float = 0.2,
         box_unit: Literal["grid", "image"] = "grid",
         box_width: int = 512,
+        box_end: Literal["relu", "sigmoid"] = "relu",
         jitter: tuple[float, ...] = (0.4, 0.4, 0.4, 0.1),
         flip: float = 0.5,
         scales: tuple[float, ...] = (0.75, 1.25),
         detach_target: bool = False,
+        smt_on_transformed: bool = False,
+        vst_reduction: Literal["mean", "sum_classes"] = "mean",
+        vst_maps: Literal["raw", "minmax", "relu_max"] = "raw",
         head_depth: int = 1,
         head_width: int = 1024,
     ) -> None:
         super().__init__()
-        self.backbone, channels = backbone, backbone.channels(-1)
-        self.head = Head(channels, classes, head_depth, head_width)
-        if parts == "all":
+        channels = backbone.channels(-1)
+        if parts != "regressor":
+            self.backbone, self.head = backbone, Head(channels, classes, head_depth, head_width)
+        if parts != "localizer":
             self.classifier_backbone, self.regressor_backbone = deepcopy(backbone), deepcopy(backbone)
             self.head_class = Head(channels, classes, head_depth, head_width)
-            self.head_box = regressor(channels, box_width, 224 / backbone.stride(-1) if box_unit == "grid" else 1.0)
+            self.head_box = regressor(channels, box_width)
         self.alpha, self.best, self.beta, self.parts = alpha, min(best, classes), beta, parts
-        self.box_threshold, self.box_unit = box_threshold, box_unit
+        self.box_threshold, self.box_unit, self.box_end = box_threshold, box_unit, box_end
+        self.stride = backbone.stride(-1)
         self.jitter, self.flip, self.scales = v2.ColorJitter(*jitter), flip, scales
-        self.detach_target = detach_target
+        self.detach_target, self.smt_on_transformed = detach_target, smt_on_transformed
+        self.vst_reduction, self.vst_maps = vst_reduction, vst_maps
 
-    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
-        logits, class_maps = self.head(self.backbone(images))
-        target = class_maps.detach() if self.detach_target else class_maps
-        terms = {
-            "localizer": cross_entropy(logits, labels, self.tolerance(logits, pick_class(labels))),
-            "consistency": self.beta * functional.mse_loss(self.seen_otherwise(images, class_maps), target),
-        }
+    def loss(self, images: Images, labels: Labels, pseudo_boxes: Float[Tensor, "b 4"] | None = None) -> Terms:
+        """pseudo_boxes: another run's, x0 y0 x1 y1 in pixels of the images; with parts "regressor", and only then."""
+        if (self.parts == "regressor") != (pseudo_boxes is not None):
+            raise WsolError(
+                f"SLTNet with parts {self.parts!r}: --parts regressor learns from --pseudo-boxes, and nothing else does"
+            )
+        if pseudo_boxes is not None:
+            return self.separate(images, labels, pseudo_boxes)
+        terms, heatmaps = self.localization(images, labels)
         if self.parts == "localizer":
             return terms
-        boxes = self.pseudo_boxes(best_mean(class_maps, logits, self.best), images.shape[-1])
+        return self.separate(images, labels, self.boxes_of(heatmaps, images.shape[-1])) | terms
+
+    def localization(self, images: Images, labels: Labels) -> tuple[Terms, Float[Tensor, "b h w"]]:
+        """The localizer's two terms and its heatmaps."""
+        classes = pick_class(labels)
+        logits, class_maps = self.head(self.backbone(images))
+        other_logits, other_maps = self.seen_otherwise(images, class_maps)
+        judged = [logits, other_logits] if self.smt_on_transformed else [logits]
+        semantic = [cross_entropy(each, labels, self.tolerance(each, classes)) for each in judged]
+        target = class_maps.detach() if self.detach_target else class_maps
+        terms = {
+            "localizer": torch.stack(semantic).mean(),
+            "consistency": self.beta * self.difference(other_maps, target),
+        }
+        return terms, best_mean(class_maps, logits, self.best)
+
+    def separate(self, images: Images, labels: Labels, boxes: Float[Tensor, "b 4"]) -> Terms:
+        """What the classifier learns, and the regressor from boxes in pixels of the images."""
+        logits, _ = self.head_class(self.classifier_backbone(images))
         distance = functional.smooth_l1_loss(self.regressed(images), boxes / self.unit(images), reduction="none")
-        class_logits, _ = self.head_class(self.classifier_backbone(images))
-        return {"class": cross_entropy(class_logits, labels), **terms, "box": distance.sum(1).mean()}
+        return {"class": cross_entropy(logits, labels), "box": distance.sum(1).mean()}
 
     def tolerance(self, logits: Float[Tensor, "b k"], classes: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """Alpha where the class is among the K best already, else 1."""
-        known = (logits.detach().topk(self.best).indices == classes[:, None]).any(1)
-        return torch.where(known, self.alpha, 1.0)
+        """Alpha where fewer than K classes score more than the photo's own, else 1."""
+        above = (logits > logits.gather(1, classes[:, None])).sum(1)
+        return torch.where(above < self.best, self.alpha, 1.0)
 
-    def seen_otherwise(self, images: Images, class_maps: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
-        """The class maps of jittered, flipped and scaled photos, flipped and scaled back."""
+    def seen_otherwise(
+        self, images: Images, class_maps: Float[Tensor, "b k h w"]
+    ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k h w"]]:
+        """Logits and class maps of jittered, flipped and scaled photos, the maps flipped and scaled back."""
         changed, flipped = self.transformed(images)
-        _, maps = self.head(without_statistics(self.backbone)(changed))
-        return resize(flip_some(maps, flipped), (class_maps.shape[-2], class_maps.shape[-1]))
+        logits, maps = self.head(without_statistics(self.backbone)(changed))
+        return logits, resize(flip_some(maps, flipped), (class_maps.shape[-2], class_maps.shape[-1]))
 
     def transformed(self, images: Images) -> tuple[Float[Tensor, "b 3 H2 W2"], Bool[Tensor, " b"]]:
         """Each photo jittered and perhaps mirrored, all at another size; and which are mirrored."""
@@ -113,38 +155,47 @@ class SLTNet(Method):
         flipped = torch.rand(len(images)).to(images.device) < self.flip
         return resize(flip_some(jittered, flipped), (side, side)), flipped
 
-    def pseudo_boxes(self, heatmaps: Float[Tensor, "b h w"], side: int) -> Float[Tensor, "b 4"]:
+    def difference(self, one: Float[Tensor, "b k h w"], other: Float[Tensor, "b k h w"]) -> Float[Tensor, ""]:
+        scaled = SCALED[self.vst_maps]
+        square = functional.mse_loss(scaled(one), scaled(other))
+        return square * one.shape[1] if self.vst_reduction == "sum_classes" else square
+
+    def boxes_of(self, heatmaps: Float[Tensor, "b h w"], side: int) -> Float[Tensor, "b 4"]:
         """The localizer's boxes in pixels of the input, without gradient; the whole input where there is none."""
         grids = (normalise(each, (side, side)) for each in heatmaps.detach().float().cpu().numpy())
         found = [find_boxes(grid, self.box_threshold, empty="image") for grid in grids]
         return torch.from_numpy(np.concatenate(found)).float().to(heatmaps.device)
 
     def regressed(self, images: Images) -> Float[Tensor, "b 4"]:
-        return self.head_box(self.regressor_backbone(images).mean((2, 3))).float()
+        """x0 y0 x1 y1 in units; it begins with the middle of the image, or the last ReLU may die."""
+        said = self.head_box(self.regressor_backbone(images).mean((2, 3))).float()
+        whole, middle = images.shape[-1] / self.unit(images), said.new_tensor([0.25, 0.25, 0.75, 0.75])
+        if self.box_end == "sigmoid":
+            return whole * (said + middle.logit()).sigmoid()
+        return (said + whole * middle).relu()
 
     def unit(self, images: Images) -> float:
         """Pixels of the input that one unit of the regressor stands for."""
-        return self.backbone.stride(-1) if self.box_unit == "grid" else images.shape[-1]
+        return self.stride if self.box_unit == "grid" else images.shape[-1]
 
     def predict(self, images: Images) -> Prediction:
-        logits, class_maps = self.head(self.backbone(images))
-        evidence = {"heatmap": best_mean(class_maps, logits, self.best)}
         if self.parts == "localizer":
-            return Prediction(logits, evidence)
-        class_logits, _ = self.head_class(self.classifier_backbone(images))
+            logits, class_maps = self.head(self.backbone(images))
+            return Prediction(logits, {"heatmap": best_mean(class_maps, logits, self.best)})
+        logits, class_maps = self.head_class(self.classifier_backbone(images))
+        own, maps = (logits, class_maps) if self.parts == "regressor" else self.head(self.backbone(images))
         shares = (self.regressed(images) * self.unit(images) / images.shape[-1]).clamp(0, 1)
-        corners = torch.cat(
-            [torch.minimum(shares[:, :2], shares[:, 2:]), torch.maximum(shares[:, :2], shares[:, 2:])], 1
-        )
-        return Prediction(class_logits, evidence, corners)
+        low, high = shares.split(2, 1)
+        corners = torch.cat([torch.minimum(low, high), torch.maximum(low, high)], 1)
+        return Prediction(logits, {"heatmap": best_mean(maps, own, self.best)}, corners)
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         return prediction.evidence["heatmap"][:, None].expand(-1, classes.shape[1], -1, -1)
 
 
-def regressor(channels: int, width: int, whole: float) -> nn.Sequential:
-    """Features to x0 y0 x1 y1, ReLU after each layer; begins with the middle of the image, or the last ReLU may die."""
+def regressor(channels: int, width: int) -> nn.Sequential:
+    """Features to what is added to the middle of the image, which is nearly nothing at first."""
     last = nn.Linear(width, 4)
     nn.init.normal_(last.weight, std=0.01)
-    last.bias.data.copy_(torch.tensor([0.25, 0.25, 0.75, 0.75]) * whole)
-    return nn.Sequential(nn.Linear(channels, width), nn.ReLU(), last, nn.ReLU())
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(channels, width), nn.ReLU(), last)

@@ -1,0 +1,45 @@
+"""Boxes that a trained network gave training photos, as `wsol locate --format json` leaves them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wsol.errors import WsolError
+
+
+def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
+    """The first box of each photo's best class, x0 y0 x1 y1 as shares of the photo; ids: the photos' names.
+
+    Raises WsolError, naming the file and the line or the photos, where a line is no result or a photo has no box.
+    """
+    wanted, boxes = set(ids), {}
+    try:
+        with open(path, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    result = json.loads(line)
+                    if result["path"] in wanted:
+                        boxes[result["path"]] = _shares(result["findings"][0]["boxes"][0], result)
+                except (IndexError, KeyError, TypeError, ValueError) as error:
+                    raise WsolError(
+                        f"{path}: line {number} is no photo with a box; give the results.jsonl of wsol locate"
+                    ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise WsolError(f"{path}: cannot be read ({error}); give the results.jsonl of wsol locate") from error
+    if missing := [each for each in ids if each not in boxes]:
+        named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise WsolError(
+            f"{path}: {len(missing)} of {len(ids)} training photos have no box: {named}; "
+            "locate the folder that these names are relative to"
+        )
+    return torch.tensor([boxes[each] for each in ids], dtype=torch.float32).view(-1, 4)
+
+
+def _shares(box: list[float], result: dict[str, Any]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = box
+    width, height = result["width"], result["height"]
+    return x0 / width, y0 / height, x1 / width, y1 / height
