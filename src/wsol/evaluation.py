@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from rich.table import Table
 from torch import Tensor
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset
 from wsol import draw, processes
 from wsol.boxes import Threshold, check_threshold
 from wsol.data import Dataset, open_data, readable
-from wsol.data.dataset import Split
+from wsol.data.dataset import Cases, Split
 from wsol.data.metadata import Metadata
 from wsol.data.transforms import EvaluationImages, framed, ten_crop
 from wsol.errors import WsolError
@@ -39,7 +39,8 @@ class Seen:
     """One image as a pass gives it.
 
     heatmap: of its true class, normalised. size: (W, H). rank: of the true class. best: classes, the best first. box:
-    on the grid, where the method regresses it.
+    on the grid, where the method regresses it. logits, present: where a photo may have several classes, with the first
+    case of each photo.
     """
 
     index: int
@@ -48,6 +49,8 @@ class Seen:
     rank: int
     best: list[int]
     box: Float[np.ndarray, "1 4"] | None = None
+    logits: Float[Tensor, " k"] | None = None
+    present: Bool[Tensor, " k"] | None = None
 
 
 def evaluate(
@@ -73,6 +76,7 @@ def evaluate(
     `wsol.metrics.PROTOCOLS`. checkpoint: "best" or "last" (of a folder). ten_crop: classify by the mean over ten
     crops. write_maps: folder for the score maps, see `evaluate_maps`.
 
+    Where a photo holds several classes, each of them is a case of its own: its heatmap against its boxes and its mask.
     Where several processes were started by torchrun each one measures its share, and all return the same figures.
 
     Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
@@ -91,10 +95,11 @@ def evaluate(
             choose_threshold(run, val, batch_size, workers)
         threshold, source = run.threshold, run.threshold_source
     tally = Tally(len(photos.classes), threshold, chosen)
-    seen = _pass(run, photos, chosen, batch_size, workers, ten_crop)
+    cases = Cases(photos)
+    seen = _pass(run, cases, chosen, batch_size, workers, ten_crop)
     if write_maps is not None:
-        seen = _kept(seen, photos, Path(write_maps))
-    _count(tally, photos, seen)
+        seen = _kept(seen, cases, Path(write_maps))
+    _count(tally, cases, seen)
     about = {
         "method": type(run.method).__name__,
         "run": str(run.folder),
@@ -104,7 +109,7 @@ def evaluate(
         "ten_crop": ten_crop,
         **run.checkpoint,
     }
-    return _figures(tally, photos, about, output)
+    return _figures(tally, cases, about, output)
 
 
 def evaluate_maps(
@@ -154,7 +159,7 @@ def find_protocol(name: str) -> Protocol:
 
 def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: int = 2) -> None:
     """Stores in the run the threshold of the best MaxBoxAcc on photos with boxes, those for validation."""
-    metric = BoxAccuracy()
+    metric, photos = BoxAccuracy(), Cases(photos)
     for seen in _pass(run, photos, CLOVA, batch_size, workers, said="choosing the threshold"):
         boxes = photos.truth(seen.index).boxes
         if len(boxes):
@@ -167,8 +172,9 @@ def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: i
 def table(figures: dict[str, Any]) -> Table:
     """The figures as a table: a row a metric that is defined, a column for the run and each trivial box."""
     cut_at = figures["threshold"] if figures["threshold"] == "auto" else f"{figures['threshold']:.3g}"
+    cases = f" ({figures['cases']} cases)" if figures["cases"] != figures["images"] else ""
     title = (
-        f"{figures['data']} {figures['split']}, {figures['images']} photos, protocol {figures['protocol']}, "
+        f"{figures['data']} {figures['split']}, {figures['images']} photos{cases}, protocol {figures['protocol']}, "
         f"threshold {cut_at} ({figures['threshold_source']})"
     )
     shown = Table("percent", figures["method"], "95 %", *BASELINES, title=title)
@@ -200,12 +206,16 @@ def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:
 
 
 def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -> None:
-    tally.update(score.result(), seen.index, photos.samples[seen.index].label, seen.rank)
+    label, photo = photos.samples[seen.index].label, photos.photo(seen.index)
+    tally.update(score.result(), seen.index, label, seen.rank, photo)
+    if seen.logits is not None and seen.present is not None:
+        tally.precision.update(seen.logits, seen.present)
 
 
 def _figures(tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None) -> dict[str, Any]:
     """All figures, written by the first process together with their pictures."""
-    about |= {"protocol": tally.protocol.name, "images": len(photos), "threshold": tally.threshold}
+    images = len({photos.photo(index) for index in range(len(photos))})
+    about |= {"protocol": tally.protocol.name, "images": images, "cases": len(photos), "threshold": tally.threshold}
     figures = about | tally.figures(photos.classes)
     shown = {"best": processes.gather(tally.best), "worst": processes.gather(tally.worst)}
     if output is not None and processes.place()[0] == 0:
@@ -276,17 +286,21 @@ def _pass(
     batches = DataLoader(Subset(views, own), batch_size=batch_size, num_workers=workers)
     with bar(said) as shown:
         task = shown.add_task("", total=len(own))
-        for images, labels, indices, sizes in batches:
+        for images, targets, indices, sizes in batches:
+            labels = torch.tensor([photos.samples[index].label for index in indices.tolist()])
             with torch.no_grad():
                 prediction = method.predict(images.to(device))
                 heatmaps = method.heatmaps(prediction, labels[:, None].to(device))[:, 0].float().cpu().numpy()
                 logits = _ten_crop_scores(run, photos, indices) if crops else prediction.logits.float().cpu()
+            several = targets.dtype == torch.bool
             best = torch.argsort(logits, dim=1, descending=True, stable=True)[:, :5]
-            places = ranks(logits, labels).tolist()
+            places = ranks(logits, targets).tolist()
             boxes = None if prediction.boxes is None else SIZE * prediction.boxes.double().cpu().numpy()[:, None]
             for i, index in enumerate(indices.tolist()):
                 heatmap, box = protocol.heatmap(heatmaps[i]), None if boxes is None else boxes[i]
-                yield Seen(index, heatmap, tuple(sizes[i].tolist()), places[i], best[i].tolist(), box)
+                first = several and photos.samples[index].present[0] == labels[i]
+                more = (logits[i], targets[i]) if first else ()
+                yield Seen(index, heatmap, tuple(sizes[i].tolist()), places[i], best[i].tolist(), box, *more)
             shown.advance(task, len(labels))
 
 
@@ -315,10 +329,15 @@ def _kept(seen: Iterable[Seen], photos: Dataset, folder: Path) -> Iterator[Seen]
 
 
 def _ten_crop_scores(run: Run, photos: Dataset, indices: Int[Tensor, " b"]) -> Float[Tensor, "b k"]:
-    """Softmax averaged over four corners, centre and their mirror images (methods' classification figures)."""
+    """Softmax averaged over four corners, centre and their mirror images (methods' classification figures).
+
+    Where a photo may have several classes, the sigmoid.
+    """
     device = next(run.method.parameters()).device
     scores = []
     for index in indices.tolist():
         crops = ten_crop(photos.image(index), run.settings.image_size).to(device)
-        scores.append(run.method.predict(crops).logits.float().softmax(1).mean(0).cpu())
+        logits = run.method.predict(crops).logits.float()
+        likely = logits.sigmoid() if photos.samples[index].present else logits.softmax(1)
+        scores.append(likely.mean(0).cpu())
     return torch.stack(scores)

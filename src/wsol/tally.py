@@ -17,6 +17,7 @@ from wsol.metrics import (
     BoxScore,
     Classification,
     Counts,
+    MeanPrecision,
     PeakOnPart,
     PixelPrecision,
     PixelScore,
@@ -25,10 +26,10 @@ from wsol.metrics import (
     whole_image,
 )
 
-CLASSIFICATION = ("Top1Cls", "Top5Cls")
+CLASSIFICATION = ("Top1Cls", "Top5Cls", "mAP")
 BOXES = ("MaxBoxAcc", "MaxBoxAcc30", "MaxBoxAcc50", "MaxBoxAcc70", "MaxBoxAccV2", "GTKnownLoc", "Top1Loc", "Top5Loc")
 BOXES += ("MaxTop1Loc", "MaxTop5Loc")
-MASKS = ("PxAP", "PIoU")
+MASKS = ("PxAP", "PIoU", "MeanIoU")
 PER_CLASS = ("Top1Cls", "GTKnownLoc", "Top1Loc", "PxAP")
 BASELINES: dict[str, Callable[..., Float[np.ndarray, "1 4"]]] = {"CentreBox": centre_box, "WholeImage": whole_image}
 SHOWN = 12
@@ -79,6 +80,7 @@ class Tally:
         self.classes, self.protocol, self.classified = classes, protocol, classified
         self.threshold: Threshold = threshold
         self.classification = Classification(classes, replicates, protocol.over_classes)
+        self.precision = MeanPrecision(classes)
         self.on_part = PeakOnPart(protocol, classes, replicates)
         drawn = {"": replicates} | dict.fromkeys(BASELINES, 0)
         self.boxes = {who: BoxAccuracy(0.001, threshold, protocol, classes, n) for who, n in drawn.items()}
@@ -114,15 +116,19 @@ class Tally:
         box = self.protocol.box(heatmap, self.threshold) if box is None else box
         return Scored(heatmap, box, boxes, pixels, on_part)
 
-    def update(self, scored: Scored, index: int, label: int, rank: int = 0) -> None:
-        """Counts one image; its quality decides whether its heatmap is kept among the best or the worst."""
-        self.classification.update(rank, label, index)
+    def update(self, scored: Scored, index: int, label: int, rank: int = 0, photo: int | None = None) -> None:
+        """Counts one image; its quality decides whether its heatmap is kept among the best or the worst.
+
+        photo: by what the bootstrap draws, where several cases share a photo; else the index.
+        """
+        drawn = index if photo is None else photo
+        self.classification.update(rank, label, drawn)
         for name, box in scored.boxes.items():
-            self.boxes[name].update(box, rank, label, index)
+            self.boxes[name].update(box, rank, label, drawn)
         for name, pixels in scored.pixels.items():
-            self.pixels[name].update(pixels, label, index)
+            self.pixels[name].update(pixels, label, drawn)
         if scored.on_part is not None:
-            self.on_part.update(scored.on_part, label, index)
+            self.on_part.update(scored.on_part, label, drawn)
         if scored.quality is not None:
             for heap, sign in ((self.best, 1), (self.worst, -1)):
                 (heapq.heappushpop if len(heap) >= SHOWN else heapq.heappush)(
@@ -146,6 +152,7 @@ class Tally:
             intervals |= metric.intervals()
             for name, row in zip(names, metric.per_class(), strict=True):
                 per_class[name] = row | per_class[name]
+        scores |= self._mean_iou("") | (self.precision.compute() if _any(self.precision) else {})
         scores |= {name: self._baseline(name) for name in BASELINES}
         boxed = _any(self.boxes[""])
         scores["Interval95"] = intervals
@@ -162,7 +169,10 @@ class Tally:
             if _any(metric):
                 found |= metric.compute()
         found.pop("BestThreshold", None)
-        return found
+        return found | self._mean_iou(name)
+
+    def _mean_iou(self, name: str) -> dict[str, float | None]:
+        return {"MeanIoU": self.pixels[name].mean_iou()}
 
     def _without_unknown(self, scores: dict[str, Any]) -> dict[str, Any]:
         """The figures with None for those that hang on ranks nobody knows, or that few classes make meaningless."""
@@ -177,9 +187,9 @@ class Tally:
         return scores
 
 
-def _any(metric: Counts) -> bool:
+def _any(metric: Counts | MeanPrecision) -> bool:
     with metric.sync_context():
-        return bool(metric.images.any())
+        return len(metric.scores) > 0 if isinstance(metric, MeanPrecision) else bool(metric.images.any())
 
 
 def _curves(metric: BoxAccuracy, step: int = 10) -> dict[str, list[float]]:

@@ -24,6 +24,7 @@ from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.data.transforms import EvaluationImages, Shuffled, TrainingImages
 from wsol.errors import WsolError
 from wsol.method import Method
+from wsol.metrics import ranks
 from wsol.progress import Progress
 from wsol.run import Run, build, describe, load, read_json
 from wsol.settings import Settings, method_class, plain, recipes_of, resolve
@@ -162,7 +163,8 @@ class Loop(L.LightningModule):
 
     def validation_step(self, batch: list[Tensor]) -> None:
         images, labels = batch[0], batch[1]
-        right = self.method.predict(images.contiguous(memory_format=torch.channels_last)).logits.argmax(1) == labels
+        logits = self.method.predict(images.contiguous(memory_format=torch.channels_last)).logits
+        right = ranks(logits, labels) < 1
         self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:

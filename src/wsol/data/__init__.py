@@ -7,7 +7,7 @@ from typing import Literal
 
 from wsol.data.creatures import Creatures
 from wsol.data.cub import CUB
-from wsol.data.dataset import Chosen, Dataset, Sample, Split, Truth
+from wsol.data.dataset import Cases, Chosen, Dataset, Sample, Split, Truth
 from wsol.data.flowers17 import Flowers17
 from wsol.data.folder import Folder
 from wsol.data.metadata import Metadata, write_metadata
@@ -76,6 +76,7 @@ def readable(photos: Dataset, on_bad_image: Literal["raise", "skip"]) -> Dataset
 
 __all__ = [
     "CUB",
+    "Cases",
     "Chosen",
     "Creatures",
     "Csv",

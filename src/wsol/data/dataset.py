@@ -1,7 +1,7 @@
 """What a data set is: photos with labels for training, and a truth that only evaluation reads."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,11 +33,15 @@ class Truth:
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled photo: its id (a relative path, unique in the split), class index, and where it is stored."""
+    """One labelled photo: its id (a relative path, unique in the split), class index, and where it is stored.
+
+    present: all its classes, `label` among them, in a set whose photos may hold several; else empty.
+    """
 
     id: str
     label: int
     path: Path
+    present: tuple[int, ...] = ()
 
 
 class Dataset(ABC):
@@ -65,7 +69,15 @@ class Dataset(ABC):
 
     @abstractmethod
     def truth(self, index: int) -> Truth:
-        """Boxes and masks of one photo, in pixels of the original image."""
+        """Boxes and masks of one photo's label, in pixels of the original image."""
+
+    def truth_of(self, index: int, label: int) -> Truth:
+        """The same for another of the classes that are present."""
+        return self.truth(index)
+
+    def photo(self, index: int) -> int:
+        """Which photo this is: another index where several samples share one."""
+        return index
 
 
 class Chosen(Dataset):
@@ -73,8 +85,12 @@ class Chosen(Dataset):
 
     def __init__(self, photos: Dataset, indices: list[int]) -> None:
         self.photos, self.indices = photos, indices
-        self.name, self.classes, self.has_boxes = photos.name, photos.classes, photos.has_boxes
+        self.name, self.classes = photos.name, photos.classes
         self.samples = [photos.samples[index] for index in indices]
+
+    @property
+    def has_boxes(self) -> bool:  # type: ignore[override]  # asked by evaluation alone
+        return self.photos.has_boxes
 
     def image(self, index: int) -> Image.Image:
         return self.photos.image(self.indices[index])
@@ -84,6 +100,29 @@ class Chosen(Dataset):
 
     def truth(self, index: int) -> Truth:
         return self.photos.truth(self.indices[index])
+
+    def truth_of(self, index: int, label: int) -> Truth:
+        return self.photos.truth_of(self.indices[index], label)
+
+
+class Cases(Chosen):
+    """What evaluation looks at: one sample for each class that is present in a photo, with the truth of that class.
+
+    Ids of photos with classes to choose from are ID#CLASS. Other data sets stay as they are.
+    """
+
+    def __init__(self, photos: Dataset) -> None:
+        pairs = [(i, label) for i, each in enumerate(photos.samples) for label in each.present or (each.label,)]
+        super().__init__(photos, [index for index, _ in pairs])
+        for place, (index, label) in enumerate(pairs):
+            if (each := photos.samples[index]).present:
+                self.samples[place] = replace(each, id=f"{each.id}#{photos.classes[label]}", label=label)
+
+    def truth(self, index: int) -> Truth:
+        return self.truth_of(index, self.samples[index].label)
+
+    def photo(self, index: int) -> int:
+        return self.indices[index]
 
 
 def every_tenth(items: list, split: Split) -> list:

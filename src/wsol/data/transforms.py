@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
@@ -66,8 +66,18 @@ def to_tensor(image: Image.Image) -> Float[Tensor, "3 H W"]:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255)
 
 
+def target(photos: Dataset, index: int) -> int | Bool[Tensor, " k"]:
+    """What a network is to say of a photo: its label, or in a set with several classes a photo, which are present."""
+    sample = photos.samples[index]
+    if not sample.present:
+        return sample.label
+    present = torch.zeros(len(photos.classes), dtype=torch.bool)
+    present[list(sample.present)] = True
+    return present
+
+
 class TrainingImages(torch.utils.data.Dataset):
-    """Photos and labels for training: (3, S, S) and an int. It never asks a data set for its truth.
+    """Photos and targets for training: (3, S, S), and an int or (k,) bool. It never asks a data set for its truth.
 
     They are asked for by their place in the whole training, n of epoch 0, then n of epoch 1 ...: crop and mirroring
     depend on (seed, place) alone, so that a resumed run sees what an uninterrupted one would have seen.
@@ -82,10 +92,10 @@ class TrainingImages(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int] | tuple[Tensor, int, Tensor]:
+    def __getitem__(self, place: int) -> tuple[Tensor, int | Tensor] | tuple[Tensor, int | Tensor, Tensor]:
         index = place % len(self.photos)
         view = training_view(self.photos.image(index), self.size, self.chance(place))
-        label = self.photos.samples[index].label
+        label = target(self.photos, index)
         if self.pseudo_boxes is None:
             return view, label
         return view, label, training_box(self.pseudo_boxes[index], self.size, self.chance(place))
@@ -111,7 +121,7 @@ class Shuffled(torch.utils.data.Sampler[int]):
 
 
 class EvaluationImages(torch.utils.data.Dataset):
-    """Photos, labels, indices and the photos' (W, H) for measuring: (3, S, S), int, int, (2,)."""
+    """Photos, targets, indices and the photos' (W, H) for measuring: (3, S, S), int or (k,) bool, int, (2,)."""
 
     def __init__(self, photos: Dataset, size: int, crop: bool = False) -> None:
         self.photos, self.size, self.crop = photos, size, crop
@@ -119,7 +129,7 @@ class EvaluationImages(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor, int, Tensor]:
         image = self.photos.image(index)
         view = evaluation_view(image, self.size, self.crop)
-        return view, self.photos.samples[index].label, index, torch.tensor(image.size)
+        return view, target(self.photos, index), index, torch.tensor(image.size)

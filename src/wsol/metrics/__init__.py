@@ -2,7 +2,7 @@
 
 from wsol.metrics.baselines import centre_box, whole_image
 from wsol.metrics.box import BoxAccuracy, BoxCurves, BoxScore
-from wsol.metrics.classification import Classification, ranks
+from wsol.metrics.classification import Classification, MeanPrecision, ranks
 from wsol.metrics.counts import Counts
 from wsol.metrics.part import PeakOnPart
 from wsol.metrics.pixel import PixelPrecision, PixelScore
@@ -18,6 +18,7 @@ __all__ = [
     "BoxScore",
     "Classification",
     "Counts",
+    "MeanPrecision",
     "PeakOnPart",
     "PixelPrecision",
     "PixelScore",

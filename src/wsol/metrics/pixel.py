@@ -1,4 +1,4 @@
-"""How well masks are found: pixel average precision (PxAP) and the best pixel IoU (PIoU)."""
+"""How well masks are found: pixel average precision (PxAP), the best pixel IoU (PIoU), and its mean over classes."""
 
 from typing import NamedTuple
 
@@ -73,6 +73,21 @@ class PixelPrecision(Counts):
         found, wrong = _at_least(inside), _at_least(outside)
         return {"PxAP": precision, "PIoU": float((found / (inside.sum() + wrong)).max() * 100)}
 
+    def mean_iou(self) -> float | None:
+        """MeanIoU: IoU of all pixels of a class together, averaged over classes, at the one threshold best for that.
+
+        In percent; each image counts pixels of its own class against the rest, and the rest is no class itself. None
+        where there is no pixel of any object.
+        """
+        with self.sync_context():
+            sums = self._sums()
+        inside, outside = (sums[name][: self.classes] for name in ("inside", "outside"))
+        some = inside.any(1)
+        if not some.any():
+            return None
+        found, wrong = (_at_least(each[some]) for each in (inside, outside))
+        return float((found / (found[:, -1:] + wrong)).mean(0).max() * 100)
+
     def _bins(self, heatmap: Float[np.ndarray, "S S"]) -> Int[np.ndarray, "S S"]:
         """The bin of each value, as by `np.histogram` with these edges: nearly evenly spaced, so nearly a division."""
         bins = np.minimum((heatmap / self.interval).astype(np.int64), len(self.edges) - 3)
@@ -91,6 +106,6 @@ def _average_precision(inside: Int[np.ndarray, " bins"], outside: Int[np.ndarray
     return float((precision[1:] * np.diff(recall))[some[1:]].sum() * 100)
 
 
-def _at_least(histogram: Int[np.ndarray, " bins"]) -> Int[np.ndarray, " bins"]:
+def _at_least(histogram: Int[np.ndarray, "*rows bins"]) -> Int[np.ndarray, "*rows bins"]:
     """Pixels at or above each threshold, from the highest threshold to the lowest."""
-    return histogram[::-1].cumsum()
+    return histogram[..., ::-1].cumsum(-1)
