@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth
+from wsol.data.dataset import Dataset, Sample, Split, Truth, held_back
 from wsol.errors import WsolError
 
 
@@ -30,11 +30,7 @@ class CUB(Dataset):
                 raise WsolError(f"{self.root / 'image_class_labels.txt'}: photo {number} has no class of classes.txt")
             if official.get(number) not in ("0", "1"):
                 raise WsolError(f"{self.root / 'train_test_split.txt'}: photo {number} has neither 0 nor 1")
-        kept: dict[str, list[str]] = {}
-        for number in paths:
-            if official.get(number) == "1":
-                kept.setdefault(labels[number], []).append(number)
-        held = {number for numbers in kept.values() for number in numbers[max(len(numbers) - val_per_class, 0) :]}
+        held = held_back({number: labels[number] for number in paths if official[number] == "1"}, val_per_class)
         chosen = {
             "test": lambda number: official.get(number) == "0",
             "val": lambda number: number in held,

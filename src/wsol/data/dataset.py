@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,6 +13,7 @@ from wsol.data.images import open_image
 from wsol.errors import WsolError
 
 Split = Literal["train", "val", "test"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,26 @@ class Cases(Chosen):
 
     def photo(self, index: int) -> int:
         return self.indices[index]
+
+
+class NoSplit(WsolError):
+    """This part of the data set is not there; others may be."""
+
+
+def held_back(labels: dict[T, Any], count: int) -> set[T]:
+    """The last `count` of the training photos of each label, in order: for validation, where nobody chose any."""
+    by_label: dict[Any, list[T]] = {}
+    for photo, label in labels.items():
+        by_label.setdefault(label, []).append(photo)
+    return {photo for photos in by_label.values() for photo in photos[max(len(photos) - count, 0) :]}
+
+
+def split_of(place: int) -> Split:
+    """The rule for a published set without splits, by a photo's place in its class from 0.
+
+    Every fourth is `test`, of the others every fifth place is `val`, the rest is `train`.
+    """
+    return "test" if place % 4 == 3 else "val" if place % 5 == 0 else "train"
 
 
 def every_tenth(items: list, split: Split) -> list:

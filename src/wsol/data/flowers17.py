@@ -3,10 +3,8 @@
 import csv
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from wsol.data.dataset import Dataset, Sample, Split, Truth
+from wsol.data.dataset import Dataset, Sample, Split, Truth, split_of
+from wsol.data.images import read_mask
 from wsol.errors import WsolError
 
 FLOWER, UNDEFINED = 1, 0
@@ -15,8 +13,8 @@ FLOWER, UNDEFINED = 1, 0
 class Flowers17(Dataset):
     """17 flowers, 80 photos each; masks for 846 of them.
 
-    Masks are palette images: 1 is the flower, 0 is undefined (ignored), all else background. Splits, by a photo's
-    place in its class: every fourth is `test`, of the others every fifth is `val`, the rest is `train`.
+    Masks are palette images: 1 is the flower, 0 is undefined (ignored), all else background. Splits go by a photo's
+    place in its class, see `split_of`.
     """
 
     name = "flowers17"
@@ -35,15 +33,12 @@ class Flowers17(Dataset):
         seen = [0] * len(self.classes)
         for name, label in rows:
             place, seen[label] = seen[label], seen[label] + 1
-            if split == ("test" if place % 4 == 3 else "val" if place % 5 == 0 else "train"):
+            if split == split_of(place):
                 self.samples.append(Sample(name, label, self.root / name))
 
     def truth(self, index: int) -> Truth:
         path = self.root / "masks" / f"{Path(self.samples[index].id).stem}.png"
         if not path.is_file():
             return Truth()
-        try:
-            values = np.array(Image.open(path))
-        except OSError as error:
-            raise WsolError(f"{path}: this mask cannot be read ({error}); replace or remove it") from error
+        values = read_mask(path)
         return Truth(mask=values == FLOWER, ignore=values == UNDEFINED)

@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from wsol.errors import WsolError
@@ -37,6 +38,21 @@ def open_image(path: str | Path) -> Image.Image:
         raise WsolError(f"{path}: {kind}; replace or remove it") from error
     except Exception as error:  # decoders raise whatever a damaged file makes of them
         raise WsolError(f"{path}: cannot be read ({error or type(error).__name__}); replace or remove it") from error
+
+
+def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
+    """The values of a mask's pixels: places in its palette, or grey levels.
+
+    Raises WsolError, naming the file, when it cannot be read or has colours instead.
+    """
+    try:
+        with Image.open(path) as image:
+            values = np.array(image)
+    except Exception as error:  # decoders raise whatever a damaged file makes of them
+        raise WsolError(f"{path}: this mask cannot be read ({error}); replace or remove it") from error
+    if values.ndim != 2:
+        raise WsolError(f"{path}: this mask has colours instead of a palette; fetch the original file")
+    return values.astype(np.int64)
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:

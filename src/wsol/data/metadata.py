@@ -15,12 +15,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsol.data.dataset import Dataset, Sample, Truth, check_boxes
+from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, check_boxes
 from wsol.errors import WsolError, listed
 
 
 class Metadata(Dataset):
     """Photos listed in the evaluator's files: ROOT/metadata/SPLIT/ or ROOT/SPLIT/, images under ROOT/images or ROOT.
+
+    As the evaluator's release lays out CUB, ILSVRC and OpenImages30k, ROOT may also be dataset/NAME, with photos and
+    masks, beside metadata/NAME, with the lists.
 
     classes: number of classes, where the labels of the split do not reach the last one. Truth is read only when it
     is asked for. Raises WsolError naming the file and id for lines that are wrong or contradict each other.
@@ -31,9 +34,11 @@ class Metadata(Dataset):
     ) -> None:
         root = Path(root)
         self.name = root.name
-        self.folder = next((each for each in (root / "metadata" / split, root / split) if each.is_dir()), root / split)
-        self.masks = Path(masks) if masks is not None else root
-        images = root / "images" if (root / "images").is_dir() else root
+        lists, images = places(root)
+        self.folder = lists / split
+        if not self.folder.is_dir():
+            raise NoSplit(f"{self.folder / 'image_ids.txt'}: cannot be read, as there is no folder {split}")
+        self.masks = Path(masks) if masks is not None else root if images == root / "images" else images
         ids = [line for line in self._lines("image_ids.txt") if line]
         labels: dict[str, int] = {}
         for id, text in self._fields("class_labels.txt", 1):
@@ -178,6 +183,16 @@ class Metadata(Dataset):
             raise WsolError(f"{self.folder / name}: cannot be read ({error})") from error
 
 
+def places(root: Path) -> tuple[Path, Path]:
+    """Where a data set's lists and its photos lie: in one folder, or as the evaluator's release has them."""
+    for own, other in (("metadata", "dataset"), ("dataset", "metadata")):
+        beside = root.parent.parent / other / root.name
+        if root.parent.name == own and beside.is_dir():
+            return (root, beside) if own == "metadata" else (beside, root)
+    lists = root / "metadata" if any((root / "metadata").glob("*/")) else root
+    return lists, root / "images" if (root / "images").is_dir() else root
+
+
 def _box(line: str) -> list[float] | None:
     """x0 y0 x1 y1 of a line `id,x0,y0,x1,y1`, or None."""
     _, *corners = line.rsplit(",", 4)
@@ -190,10 +205,12 @@ def _box(line: str) -> list[float] | None:
 def write_metadata(photos: Dataset, folder: str | Path) -> None:
     """Writes a data set's ids, labels, sizes and boxes in this layout; boxes as unrounded floats.
 
+    A photo with several classes is listed once for each, as evaluation counts it.
+
     Raises WsolError for an id that would break a line, and for a folder that cannot be written.
     """
     folder = Path(folder)
-    ids, labels, sizes, boxes = [], [], [], []
+    photos, ids, labels, sizes, boxes = Cases(photos), [], [], [], []
     for index, sample in enumerate(photos.samples):
         if sample.id.splitlines() != [sample.id]:
             raise WsolError(f"{sample.id!r}: an id with a line break cannot be listed; rename the photo")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, check_boxes, every_tenth
+from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, check_boxes, every_tenth
 from wsol.errors import WsolError
 
 CORNERS = ("x0", "y0", "x1", "y1")
@@ -57,7 +57,7 @@ class Csv(Dataset):
             for photo in photos if "split" in columns else every_tenth(photos, split):
                 self.samples.append(Sample(photo, index, self._existing(photo, first[photo])))
         if not self.samples:
-            raise WsolError(f"{self.file}: no photo belongs to the split {split}")
+            raise NoSplit(f"{self.file}: no photo belongs to the split {split}")
 
     def truth(self, index: int) -> Truth:
         sample, boxes = self.samples[index], []

@@ -1,0 +1,45 @@
+"""Objects in XML files of PASCAL VOC's kind, which ILSVRC uses too."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from jaxtyping import Float
+
+from wsol.errors import WsolError
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def names_in(path: Path) -> list[str]:
+    """What each object is called. Raises WsolError, naming the file, where it cannot be read or holds no object."""
+    names = [(each.findtext("name") or "").strip() for each in _objects(path)]
+    if not names or not all(names):
+        raise WsolError(f"{path}: holds no object with a name; mend it, or take the photo out of its list")
+    return names
+
+
+def boxes_in(path: Path, name: str) -> Float[np.ndarray, "n 4"]:
+    """Boxes of the objects of one name, x0 y0 x1 y1.
+
+    The files count pixels from 1 and both corners as inside; a corner at 0, which some have, stays there.
+    Raises WsolError, naming the file, for a box that is none.
+    """
+    try:
+        corners = [
+            [float(each.findtext(f"bndbox/{corner}") or "") for corner in CORNERS]
+            for each in _objects(path)
+            if (each.findtext("name") or "").strip() == name
+        ]
+    except ValueError as error:
+        raise WsolError(f"{path}: a bndbox must hold the numbers {', '.join(CORNERS)}; mend it") from error
+    boxes = np.array(corners, np.float64).reshape(-1, 4)
+    boxes[:, :2] = np.maximum(boxes[:, :2] - 1, 0)
+    return boxes
+
+
+def _objects(path: Path) -> list[ElementTree.Element]:
+    try:
+        return ElementTree.parse(path).findall("object")
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+        raise WsolError(f"{path}: cannot be read as XML ({error}); fetch it again") from error
