@@ -237,12 +237,13 @@ def test_no_validation_photos_keep_the_last_network(tmp_path: Path, monkeypatch:
 
 
 def test_new_layers_and_biases_have_rates_of_their_own() -> None:
-    named = [(name, torch.nn.Parameter(torch.zeros(1))) for name in ("a.weight", "a.bias", "head.weight", "head.bias")]
+    names = ("a.weight", "a.bias", "head.weight", "head.bias", "twins.bn/bias")
+    named = [(name, torch.nn.Parameter(torch.zeros(1))) for name in names]
     groups = parameter_groups(named, Settings(learning_rate=0.1, head_rate=10.0, bias_rate=2.0, weight_decay=0.01))
     found = {id(parameter): (group["lr"], group["weight_decay"]) for group in groups for parameter in group["params"]}
     rates = [found[id(parameter)] for _, parameter in named]
-    assert [round(rate, 6) for rate, _ in rates] == [0.1, 0.2, 1.0, 2.0]
-    assert [decay for _, decay in rates] == [0.01, 0.0, 0.01, 0.0]
+    assert [round(rate, 6) for rate, _ in rates] == [0.1, 0.2, 1.0, 2.0, 0.2]
+    assert [decay for _, decay in rates] == [0.01, 0.0, 0.01, 0.0, 0.0]
 
 
 def rate(settings: Settings, steps: int) -> Iterator[float]:

@@ -182,7 +182,7 @@ def parameter_groups(named: Iterable[tuple[str, Tensor]], settings: Settings) ->
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(settings.head_prefix), name.endswith(".bias")), []).append(parameter)
+            groups.setdefault((name.startswith(settings.head_prefix), name.endswith("bias")), []).append(parameter)
     return [
         {
             "params": parameters,

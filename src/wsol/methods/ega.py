@@ -1,15 +1,16 @@
 """EGA: entropy guided adversarial model."""
 
 import math
+from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from wsol.maps import choose, pick_class
-from wsol.method import Backbone, Images, Labels, Reference, cross_entropy, register
+from wsol.method import Backbone, Images, Labels, Reference, Terms, cross_entropy, register
 from wsol.methods.cam import CAM
 from wsol.views import auxiliary, norm_twins, running_statistics
 
@@ -32,11 +33,13 @@ class EGA(CAM):
     iterations: n (paper: 1 for epsilon 1, epsilon + 1 beyond).
     random_start: begin at a random d within epsilon.
     attack_statistics: the attack's batch norms use their "running" statistics or those of the "batch".
+    attack_target: "away" from the photo's label, or towards a "random" other class.
     entropy: what P is in H = - mean P log P over the pixels, which the paper leaves open. "gt_prob": the true class's
         softmax at the pixel; "advent": all classes' softmax, summed, over log k; "sigmoid": of the true class's map,
         both P and 1 - P; "spatial": the true class's softmax over pixels.
     entropy_reduction: "mean" over pixels, or the "sum" that the paper prints.
     clean_entropy, adversarial_entropy: lambda_c and lambda_a (paper: 1 and 0.01).
+    save_memory: training takes the clean stream's gradients before it computes the other stream: half the activations.
     """
 
     reference = Reference(
@@ -55,45 +58,65 @@ class EGA(CAM):
         iterations: int = 1,
         random_start: bool = False,
         attack_statistics: Literal["running", "batch"] = "running",
+        attack_target: Literal["away", "random"] = "away",
         entropy: Entropy = "gt_prob",
         entropy_reduction: Literal["mean", "sum"] = "mean",
         clean_entropy: float = 1.0,
         adversarial_entropy: float = 0.01,
+        save_memory: bool = False,
         head_depth: int = 2,
         head_width: int = 1024,
     ) -> None:
         super().__init__(backbone, classes, head_depth, head_width)
         self.epsilon, self.step, self.iterations = epsilon, step, iterations
-        self.random_start, self.attack_statistics = random_start, attack_statistics
+        self.random_start, self.attack_statistics, self.attack_target = random_start, attack_statistics, attack_target
         self.kind, self.reduction = entropy, entropy_reduction
         self.clean_entropy, self.adversarial_entropy = clean_entropy, adversarial_entropy
+        self.classes, self.save_memory = classes, save_memory
         self.twins = nn.Module()  # what `auxiliary` puts in the place of the backbone's batch norms
         for path, tensor in norm_twins(backbone).items():
             keep = self.twins.register_parameter if isinstance(tensor, nn.Parameter) else self.twins.register_buffer
             keep(path.replace(".", "/"), tensor)  # type: ignore[arg-type]
 
-    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
+    def loss(self, images: Images, labels: Labels) -> Terms:
+        return {name: term for part in self.streams(images, labels) for name, term in part.items()}
+
+    def loss_parts(self, images: Images, labels: Labels, **asked: Any) -> Iterator[Terms]:
+        yield from self.streams(images, labels) if self.save_memory else [self.loss(images, labels)]
+
+    def streams(self, images: Images, labels: Labels) -> Iterator[Terms]:
+        """The clean stream's terms, then the adversarial one's."""
         classes, attacked = pick_class(labels), self.attack(images, labels)
-        clean_logits, clean_maps = self.head(self.backbone(images))
+        logits, class_maps = self.head(self.backbone(images))
+        yield {
+            "clean": cross_entropy(logits, labels),
+            "clean_entropy": self.clean_entropy * self.entropy(class_maps, classes),
+        }
         logits, class_maps = self.head(auxiliary(self.backbone, self.twin_tensors())(attacked))
-        return {
-            "clean": cross_entropy(clean_logits, labels),
+        yield {
             "adversarial": cross_entropy(logits, labels),
-            "clean_entropy": self.clean_entropy * self.entropy(clean_maps, classes),
             "adversarial_entropy": self.adversarial_entropy * self.entropy(class_maps, classes),
         }
 
     def attack(self, images: Images, labels: Labels) -> Images:
         """Photos changed a little so that the auxiliary network names them worse; nothing of it learns from that."""
         limit, step = self.epsilon / 255, self.step / 255
+        aim, direction = self.aim(labels)
         change = (2 * torch.rand_like(images) - 1) * limit if self.random_start else torch.zeros_like(images)
         for _ in range(self.iterations):
             attacked = (images + change).clamp(0, 1).requires_grad_()
             with running_statistics(self.backbone) if self.attack_statistics == "running" else nullcontext():
                 logits, _ = self.head(auxiliary(self.backbone, self.twin_tensors(snapshot=True))(attacked))
-            (uphill,) = torch.autograd.grad(cross_entropy(logits, labels), attacked)
-            change = (change + step * uphill.sign()).clamp(-limit, limit)
+            (uphill,) = torch.autograd.grad(cross_entropy(logits, aim), attacked)
+            change = (change + direction * step * uphill.sign()).clamp(-limit, limit)
         return (images + change).clamp(0, 1)
+
+    def aim(self, labels: Labels) -> tuple[Labels, int]:
+        """Labels to leave (1), or another class for each photo, drawn at random, to approach (-1)."""
+        if self.attack_target == "away":
+            return labels, 1
+        further = torch.randint(1, self.classes, (len(labels),)).to(labels.device)
+        return (pick_class(labels) + further) % self.classes, -1
 
     def entropy(self, class_maps: Float[Tensor, "b k h w"], classes: Int[Tensor, " b"]) -> Float[Tensor, ""]:
         """H of the maps, mean over the batch."""
