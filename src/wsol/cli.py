@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wsol.errors import WsolError
+from wsol.grid import grids
 from wsol.method import METHODS, Method
 from wsol.settings import Settings, method_class, options_of, recipes_of
 
@@ -357,6 +358,48 @@ def demo(*, output: Path = Path("wsol_demo"), minutes: float = 5.0, seed: int = 
     out.print(f"open {page.resolve()}")
 
 
+@app.command
+def benchmark(
+    grid: Annotated[str, Parameter(help=f"One of {', '.join(grids())}, or a YAML file like them.")],
+    data: Path | None = None,
+    *,
+    output: Path,
+    recipe: str | None = None,
+    weights: str | None = None,
+    seeds: int | None = None,
+    runs: Path | None = None,
+    only_table: bool = False,
+) -> None:
+    """Train and measure every row of a grid with every seed, beside the papers' figures, in one table and page.
+
+    What is there already is not run again: an interrupted benchmark goes on with the same command.
+
+    Parameters
+    ----------
+    data
+        As in `wsol train`, with true boxes or masks. Default: what the grid says.
+    output
+        Folder for the figures, table.md, table.csv and index.html.
+    recipe
+        The recipe that every row begins with. Default: what the grid says.
+    weights
+        File of the backbone's weights, for every row.
+    seeds
+        How many. Default: what the grid says.
+    runs
+        Folder for the networks. Default: OUTPUT/runs.
+    only_table
+        Write the tables of the figures that are there again, and train nothing.
+    """
+    from wsol.benchmark import benchmark as run
+
+    given = {} if weights is None else {"weights": weights}
+    errors = run(grid, None if data is None else _data(data), output, recipe, seeds, runs, only_table, **given)
+    out.print((output / "table.md").read_text(encoding="utf-8"), markup=False)
+    if errors:
+        raise WsolError(f"{len(errors)} runs failed: {'; '.join(errors)}; {output / 'table.md'} says why")
+
+
 def _warn(message: Warning | str, *_: Any) -> None:
     err.print(f"wsol: {message}", style="yellow", markup=False, highlight=False)
 
@@ -375,7 +418,8 @@ def main(arguments: list[str] | None = None) -> None:
         err.print(f"wsol: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
-        err.print("wsol: interrupted; a training run goes on with --resume", style="red", markup=False)
+        said = "a training run goes on with --resume, a benchmark with the same command"
+        err.print(f"wsol: interrupted; {said}", style="red", markup=False)
         sys.exit(1)
     except OSError as error:
         err.print(

@@ -1,14 +1,10 @@
 """The main job on the embedded data set: train CAM and EIL on creatures, measure both, show what they found."""
 
-import base64
 import html
-import io
 import time
 from copy import deepcopy
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import lightning as L
@@ -21,7 +17,7 @@ from wsol.data.creatures import Creatures
 from wsol.data.dataset import Dataset
 from wsol.data.transforms import TrainingImages
 from wsol.evaluation import choose_threshold, evaluate, table
-from wsol.locating import locate
+from wsol.page import embedded, sheet, write_page
 from wsol.progress import console
 from wsol.run import Run, build, describe, load
 from wsol.settings import method_class, resolve
@@ -75,7 +71,7 @@ def demo(output: str | Path, minutes: float = 5.0, seed: int = 0) -> Path:
 
     page = folder / "index.html"
     strangers = Creatures("test", images=5, size=2 * size, seed=seed + 1)
-    shown = sheet(trained, strangers)
+    shown = sheet({type(run.method).__name__: run for run in trained.values()}, strangers)
     shown.save(folder / "sheet.jpg", quality=90)
     facts = {
         "epochs": epochs,
@@ -83,7 +79,7 @@ def demo(output: str | Path, minutes: float = 5.0, seed: int = 0) -> Path:
         "classes": len(strangers.classes),
         **{split: len(photos) for split, photos in splits.items()},
     }
-    page.write_text(_page(figures, shown, facts), encoding="utf-8")
+    write_page(page, "demo", "wsol: where is it, without a single box", **_parts(figures, shown), **facts)
     return page
 
 
@@ -109,38 +105,17 @@ def _seconds_per_epoch(run: Run, photos: Dataset, steps: int = 8) -> float:
     return EPOCH * min(spent) * (len(photos) // settings.batch_size)
 
 
-def _page(figures: dict[str, Any], shown: Image.Image, facts: dict[str, Any]) -> str:
+def _parts(figures: dict[str, Any], shown: Image.Image) -> dict[str, str]:
     first = next(iter(figures.values()))
     rows = {**figures, **{name: first[name] for name in BASELINES}}
-    return Template((files("wsol") / "demo.html").read_text(encoding="utf-8")).substitute(
-        head="".join(f"<th>{name}<small>{html.escape(said)}</small></th>" for name, said in FIGURES.items()),
-        table="\n".join(f"<tr><th>{who}</th>{_cells(values)}</tr>" for who, values in rows.items()),
-        sheet=_embedded(shown),
-        curves=_embedded(draw.curves(figures)),
-        **facts,
-    )
+    return {
+        "head": "".join(f"<th>{name}<small>{html.escape(said)}</small></th>" for name, said in FIGURES.items()),
+        "table": "\n".join(f"<tr><th>{who}</th>{_cells(values)}</tr>" for who, values in rows.items()),
+        "sheet": embedded(shown),
+        "curves": embedded(draw.curves(figures)),
+    }
 
 
 def _cells(values: dict[str, Any]) -> str:
     found = (values.get(name) for name in FIGURES)
     return "".join("<td></td>" if value is None else f"<td>{value:.1f}</td>" for value in found)
-
-
-def sheet(runs: dict[str, Run], photos: Creatures) -> Image.Image:
-    """A row a photo: the photo, the truth, and what each run found."""
-    images = [photos.image(index) for index in range(len(photos))]
-    rows = []
-    for index, (image, sample) in enumerate(zip(images, photos.samples, strict=True)):
-        truth = draw.overlay(image, true_boxes=photos.truth(index).boxes)
-        rows.append([(image, photos.classes[sample.label]), (truth, "")])
-    for run in runs.values():
-        for row, result in zip(rows, locate(run, images), strict=True):
-            row.append((result.plot(caption=False), f"{result.name}, {result.score:.0%}"))
-    titles = [type(run.method).__name__ for run in runs.values()]
-    return draw.contact_sheet(rows, ("photo", "truth", *titles))
-
-
-def _embedded(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=90)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

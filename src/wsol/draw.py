@@ -62,17 +62,21 @@ def _dashed(pen: ImageDraw.ImageDraw, box: list[float], width: int) -> None:
 
 
 def contact_sheet(rows: list[list[Cell]], columns: tuple[str, ...] = (), side: int = 224) -> Image.Image:
-    """Pictures in a grid, each with a line of text below, headings above the columns; cells are `side` pixels wide."""
+    """Pictures in a grid, each with a line of text below, headings above the columns; cells are `side` pixels wide.
+
+    A heading breaks after each comma.
+    """
     gap, line = 10, 20
+    headings = [heading.replace(", ", ",\n") for heading in columns]
+    lines = max((heading.count("\n") + 1 for heading in headings), default=0)
     font, bold = ImageFont.load_default(14), ImageFont.load_default(17)
-    top = gap + (line + gap if columns else 0)
+    top = gap + (lines * line + gap if columns else 0)
     width = gap + max(map(len, rows), default=0) * (side + gap)
     sheet = Image.new("RGB", (width, top + len(rows) * (side + line + gap)), (250, 250, 248))
     pen = ImageDraw.Draw(sheet)
-    for column, heading in enumerate(columns):
-        pen.text(
-            (gap + column * (side + gap) + side / 2, top - gap), heading, font=bold, fill=(20, 20, 20), anchor="ms"
-        )
+    for column, heading in enumerate(headings):
+        middle = gap + column * (side + gap) + side / 2
+        pen.text((middle, top - gap), heading, font=bold, fill=(20, 20, 20), anchor="md", align="center")
     for row, cells in enumerate(rows):
         for column, (picture, text) in enumerate(cells):
             x, y = gap + column * (side + gap), top + row * (side + line + gap)

@@ -54,6 +54,7 @@ class Method(nn.Module):
 
     reference: ClassVar[Reference]
     class_agnostic: ClassVar[bool] = False  # whether all classes have the same heatmap
+    at_test: ClassVar[tuple[str, ...]] = ()  # hyper-parameters that training does not read
 
     def loss(self, images: Images, labels: Labels) -> Terms:
         """Named terms, already weighted: training minimises their sum and logs each.

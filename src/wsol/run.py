@@ -86,8 +86,10 @@ def describe(run: Run) -> None:
     )
 
 
-def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best") -> Run:
+def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best", **given: Any) -> Run:
     """Opens a run folder: `wsol.load("runs/eil").method` is the network, in eval mode.
+
+    given: hyper-parameters and settings over the run's, of those that training does not read (`Method.at_test`).
 
     Raises WsolError, naming the file, when the folder is no run or a file is damaged.
     """
@@ -97,7 +99,7 @@ def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best") -> Ru
     about = read_json(folder / "run.json")
     try:
         method = method_class(str(about["method"]))
-        settings, options = resolve(method, None, about["settings"] | about["options"])
+        settings, options = resolve(method, None, about["settings"] | about["options"] | given)
         run = build(folder, method, settings, options, list(about["classes"]), about["data"], load=False)
     except (KeyError, TypeError) as error:
         raise WsolError(f"{folder / 'run.json'}: incomplete ({error}); train again") from error

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import math
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
@@ -129,11 +130,8 @@ def resolve(method: type[Method], recipe: str | Path | None, given: dict[str, An
     values: dict[str, Any] = {}
     for source, entries in ((f"recipe {recipe}", read_recipe(method, recipe)), ("setting", given)):
         for key, value in entries.items():
-            if key not in kinds:
-                close = difflib.get_close_matches(key, kinds, 1)
-                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(kinds)}"
-                raise WsolError(f"{source}: {method.__name__} has no setting {key!r}; {hint}")
-            values[key] = _cast(value, kinds[key], f"{source}: {key}")
+            check_key(key, kinds, f"{source}: {method.__name__} has no setting")
+            values[key] = cast(value, kinds[key], f"{source}: {key}")
     hyper = {name: values.get(name, parameter.default) for name, parameter in options.items()}
     return Settings(**{k: v for k, v in values.items() if k not in options}), hyper
 
@@ -147,12 +145,17 @@ def read_recipe(method: type[Method], recipe: str | Path | None) -> dict[str, An
     path = own / f"{recipe}.yaml" if str(recipe) in names else Path(recipe)
     if not path.is_file():
         raise WsolError(f"there is no recipe {recipe!r} for {method.__name__}; there are {', '.join(names) or 'none'}")
+    return read_yaml(path, "recipe")
+
+
+def read_yaml(path: Any, what: str) -> dict[str, Any]:
+    """The entries of a YAML file. Raises WsolError, naming the file, where it holds none."""
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise WsolError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(entries, dict):
-        raise WsolError(f"{path}: a recipe is a list of `key: value` lines")
+        raise WsolError(f"{path}: a {what} is a list of `key: value` lines")
     return {str(key): value for key, value in entries.items()}
 
 
@@ -162,13 +165,21 @@ def recipes_of(method: type[Method]) -> list[str]:
     return sorted(each.name.removesuffix(".yaml") for each in own.iterdir()) if own.is_dir() else []
 
 
+def check_key(key: str, known: Collection[str], said: str) -> None:
+    """Raises WsolError, with a suggestion, for a key that is not known."""
+    if key not in known:
+        close = difflib.get_close_matches(key, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        raise WsolError(f"{said} {key!r}; {hint}")
+
+
 def plain(values: Settings | dict[str, Any]) -> dict[str, Any]:
     """Settings as YAML and JSON hold them: tuples become lists."""
     entries = asdict(values) if isinstance(values, Settings) else values
     return {key: list(value) if isinstance(value, tuple) else value for key, value in entries.items()}
 
 
-def _cast(value: Any, kind: Any, where: str) -> Any:
+def cast(value: Any, kind: Any, where: str) -> Any:
     """A value from YAML or a caller as its annotation wants it; raises WsolError when it cannot be."""
     choices = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     for choice in choices:
@@ -177,11 +188,11 @@ def _cast(value: Any, kind: Any, where: str) -> Any:
         if get_origin(choice) is Literal and value in get_args(choice):
             return value
         if get_origin(choice) is tuple and isinstance(value, list | tuple):
-            return tuple(_cast(each, get_args(choice)[0], where) for each in value)
+            return tuple(cast(each, get_args(choice)[0], where) for each in value)
         if choice is float and isinstance(value, int | float | str) and not isinstance(value, bool):
             with suppress(ValueError):  # YAML takes 1e-3 for text
                 return float(value)
-        if choice in (int, str, bool) and type(value) is choice:
+        if choice in (int, str, bool, dict) and type(value) is choice:
             return value
     wanted: list[str] = []
     for choice in choices:

@@ -1,5 +1,7 @@
 """ACoL: adversarial complementary learning (Zhang et al., CVPR 2018)."""
 
+from typing import Literal
+
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
@@ -23,6 +25,7 @@ class ACoL(Method):
     Scores are those of A.
 
     erase_threshold: delta in (0, 1], on the map of A scaled to [0, 1] (the paper prints `>`, its code `>=`, as here).
+    heads: whose map counts at test: "both" fused, or "a" or "b" alone.
     smooth: 3x3 average pooling of the features before both heads, as the paper's code does for VGG16 alone.
     head_depth: 3x3 convolutions of each head.
     head_width: channels of those convolutions.
@@ -34,12 +37,14 @@ class ACoL(Method):
         "CVPR",
         2018,
     )
+    at_test = ("heads",)
 
     def __init__(
         self,
         backbone: Backbone,
         classes: int,
         erase_threshold: float = 0.6,
+        heads: Literal["both", "a", "b"] = "both",
         smooth: bool = False,
         head_depth: int = 2,
         head_width: int = 1024,
@@ -49,7 +54,7 @@ class ACoL(Method):
         self.head_a, self.head_b = (
             Head(backbone.channels(-1), classes, head_depth, head_width, init="xavier") for _ in range(2)
         )
-        self.erase_threshold, self.smooth = erase_threshold, smooth
+        self.erase_threshold, self.heads, self.smooth = erase_threshold, heads, smooth
 
     def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
         features = self.features(images)
@@ -66,9 +71,12 @@ class ACoL(Method):
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         """Head B runs once for each class asked; the backbone is not repeated."""
         maps_a = choose(prediction.evidence["maps_a"], classes)
+        if self.heads == "a":
+            return maps_a
         features = prediction.evidence["features"].repeat_interleave(classes.shape[1], dim=0)
         _, maps_b = self.head_b(erase(features, self.discriminative(maps_a).flatten(0, 1)))
-        return fuse(maps_a, choose(maps_b, classes.reshape(-1, 1)).view_as(maps_a))
+        maps_b = choose(maps_b, classes.reshape(-1, 1)).view_as(maps_a)
+        return maps_b if self.heads == "b" else fuse(maps_a, maps_b)
 
     def features(self, images: Images) -> Float[Tensor, "b c h w"]:
         features = self.backbone(images)

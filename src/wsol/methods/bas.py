@@ -55,6 +55,7 @@ class BAS(Method):
     reference = Reference(
         "wu2022bas", "Background Activation Suppression for Weakly Supervised Object Localization", "CVPR", 2022
     )
+    at_test = ("averaged",)
 
     def __init__(
         self,

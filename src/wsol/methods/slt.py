@@ -41,6 +41,7 @@ class SLTNet(Method):
 
     alpha: weight of the localizer's cross-entropy once the class is among the K best (CUB: 0.4, ILSVRC: 0.2).
     best: K, at most the number of classes (CUB: 30, ILSVRC: 100).
+    averaged: class maps whose mean is the heatmap at test; 0 for K. 1 is the predicted class's own.
     beta: weight of the consistency of maps.
     parts: "all"; the "localizer" alone, whose scores and boxes then count; or the "regressor" and the classifier, which
         learn from the training's pseudo_boxes and whose heatmap is the classifier's.
@@ -63,6 +64,7 @@ class SLTNet(Method):
         "guo2021slt", "Strengthen Learning Tolerance for Weakly Supervised Object Localization", "CVPR", 2021
     )
     class_agnostic = True
+    at_test = ("averaged",)
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class SLTNet(Method):
         classes: int,
         alpha: float = 0.4,
         best: int = 30,
+        averaged: int = 0,
         beta: float = 10.0,
         parts: Literal["all", "localizer", "regressor"] = "all",
         box_threshold: float = 0.2,
@@ -95,6 +98,7 @@ class SLTNet(Method):
             self.head_class = Head(channels, classes, head_depth, head_width)
             self.head_box = regressor(channels, box_width)
         self.alpha, self.best, self.beta, self.parts = alpha, min(best, classes), beta, parts
+        self.averaged = min(averaged, classes) or self.best
         self.box_threshold, self.box_unit, self.box_end = box_threshold, box_unit, box_end
         self.stride = backbone.stride(-1)
         self.jitter, self.flip, self.scales = v2.ColorJitter(*jitter), flip, scales
@@ -181,13 +185,13 @@ class SLTNet(Method):
     def predict(self, images: Images) -> Prediction:
         if self.parts == "localizer":
             logits, class_maps = self.head(self.backbone(images))
-            return Prediction(logits, {"heatmap": best_mean(class_maps, logits, self.best)})
+            return Prediction(logits, {"heatmap": best_mean(class_maps, logits, self.averaged)})
         logits, class_maps = self.head_class(self.classifier_backbone(images))
         own, maps = (logits, class_maps) if self.parts == "regressor" else self.head(self.backbone(images))
         shares = (self.regressed(images) * self.unit(images) / images.shape[-1]).clamp(0, 1)
         low, high = shares.split(2, 1)
         corners = torch.cat([torch.minimum(low, high), torch.maximum(low, high)], 1)
-        return Prediction(logits, {"heatmap": best_mean(maps, own, self.best)}, corners)
+        return Prediction(logits, {"heatmap": best_mean(maps, own, self.averaged)}, corners)
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         return prediction.evidence["heatmap"][:, None].expand(-1, classes.shape[1], -1, -1)

@@ -1,0 +1,43 @@
+"""Pages: one self-contained HTML file each, pictures inside."""
+
+import base64
+import io
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from PIL import Image
+
+from wsol import draw
+from wsol.data import Dataset
+from wsol.locating import locate
+from wsol.run import Run
+
+
+def write_page(path: Path, template: str, title: str, **parts: Any) -> None:
+    """Writes TEMPLATE.html, filled with HTML parts, in the frame that all pages share."""
+    body = Template((files("wsol") / f"{template}.html").read_text(encoding="utf-8")).substitute(parts)
+    frame = Template((files("wsol") / "page.html").read_text(encoding="utf-8"))
+    path.write_text(frame.substitute(title=title, body=body), encoding="utf-8")
+
+
+def embedded(picture: Image.Image) -> str:
+    """A picture as the address of an image."""
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=90)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def sheet(runs: Mapping[str, Run | Path], photos: Dataset, side: int = 224) -> Image.Image:
+    """A row a photo: the photo, the truth, and what each run, by its heading, found; cells `side` pixels wide."""
+    images = [photos.image(index) for index in range(len(photos))]
+    rows = []
+    for index, (image, sample) in enumerate(zip(images, photos.samples, strict=True)):
+        truth = draw.overlay(image, true_boxes=photos.truth(index).boxes)
+        rows.append([(image, photos.classes[sample.label]), (truth, "")])
+    for run in runs.values():
+        for row, result in zip(rows, locate(run, images), strict=True):
+            row.append((result.plot(caption=False), f"{result.name}, {result.score:.0%}"))
+    return draw.contact_sheet(rows, ("photo", "truth", *runs), side)
