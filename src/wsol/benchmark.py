@@ -82,6 +82,8 @@ def benchmark(
     data = data if data is not None else read.data
     if data is None:
         raise WsolError(f"{grid}: the grid names no data; give a data set's folder")
+    if read.recipe is None and str(data) == "creatures":  # as in training
+        read = read_grid(grid, "creatures", seeds, **given)
     photos = open_data(data, "test", size=read.rows[0].resolved["image_size"] * 8 // 7)
     jobs = _jobs(read, str(data), output, Path(runs) if runs else output / "runs")
     for place, job in enumerate(jobs):

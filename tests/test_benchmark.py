@@ -1,0 +1,287 @@
+"""A benchmark: nothing runs twice, nothing stops the rest, and the table says what the figures say."""
+
+import base64
+import csv
+import io
+import json
+import random
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import wsol
+from wsol import benchmark as module
+from wsol.benchmark import COLUMNS, METRICS, benchmark, command, markdown, tabulate
+from wsol.cli import app, main
+from wsol.data import creatures
+from wsol.errors import WsolError
+from wsol.grid import Grid, grids, read_grid
+from wsol.method import METHODS
+from wsol.methods import CAM
+from wsol.published import published
+from wsol.tally import BASELINES
+
+ROOT = Path(__file__).parents[1]
+SMALL: dict[str, Any] = {
+    "backbone": "resnet18",
+    "end": "layer2",
+    "weights": "none",
+    "image_size": 32,
+    "batch_size": 8,
+    "workers": 0,
+}
+SMALL |= {"epochs": 1, "precision": "fp32", "sheet_every": 0, "schedule": "constant"}
+PACKAGED = pytest.mark.parametrize("name", grids())
+
+
+def write(path: Path, rows: list[dict[str, Any]], **entries: Any) -> Path:
+    path.write_text(yaml.safe_dump({"data": "creatures", "settings": SMALL, "rows": rows} | entries))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(creatures, "COUNTS", {"train": 16, "val": 12, "test": 12})
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """The names of the run folders that were trained into, and whether they were resumed."""
+    calls, train = [], module.train
+
+    def noted(method: str, data: Any, output: Path, *, resume: bool, **given: Any) -> Any:
+        calls.append((output.name, resume))
+        return train(method, data, output, resume=resume, **given)
+
+    monkeypatch.setattr(module, "train", noted)
+    return calls
+
+
+def figures(folder: Path, name: str) -> dict[str, Any]:
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def test_an_interrupted_benchmark_goes_on_where_it_stopped(
+    tmp_path: Path, trained: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"method": "cam"}, {"method": "cam", "name": "CAM, slow", "learning_rate": 0.001}]
+    grid, loss, steps = write(tmp_path / "g.yaml", rows, seeds=2), CAM.loss, []
+
+    def interrupted(self: CAM, images: Any, labels: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 4:  # two steps a run
+            raise KeyboardInterrupt
+        return loss(self, images, labels)
+
+    monkeypatch.setattr(CAM, "loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(grid, None, tmp_path / "out")
+    monkeypatch.setattr(CAM, "loss", loss)
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["cam-0.json"]
+    assert benchmark(grid, None, tmp_path / "out") == {}
+    begun = [("cam-0", False), ("cam-slow-0", False)]
+    assert trained == [*begun, ("cam-slow-0", True), ("cam-1", False), ("cam-slow-1", False)]
+    assert figures(tmp_path / "out", "cam-0")["minutes"] is not None
+    assert figures(tmp_path / "out", "cam-slow-0")["minutes"] is None  # nobody knows what came before
+    assert benchmark(grid, None, tmp_path / "out") == {}
+    assert len(trained) == 5
+
+
+def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"method": "eil", "boundary": "nowhere"}, {"method": "cam"}]
+    grid = write(tmp_path / "g.yaml", rows)
+    with pytest.raises(SystemExit) as status:
+        main(["benchmark", str(grid), "--output", str(tmp_path / "out")])
+    assert status.value.code == 1
+    assert "1 runs failed: EIL, seed 0" in " ".join(capsys.readouterr().err.split())
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert re.search(r"^\| CAM \|", text, re.M) and not re.search(r"^\| EIL \|", text, re.M)
+    assert re.search(r"^\* EIL, seed 0 failed: there is no boundary 'nowhere'", text, re.M)
+
+
+def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, trained: list[tuple[str, bool]]) -> None:
+    rows = [
+        {"method": "acol", "head_width": 8},
+        {"method": "acol", "head_width": 8, "name": "head A", "heads": "a"},
+        {"method": "acol", "head_width": 8, "name": "cut high", "threshold": 0.9},
+        {"method": "acol", "head_width": 8, "name": "other", "erase_threshold": 0.9},
+    ]
+    benchmark(write(tmp_path / "g.yaml", rows), None, tmp_path / "out")
+    assert [name for name, _ in trained] == ["acol-0", "other-0"]
+    fused, alone, high = (figures(tmp_path / "out", name) for name in ("acol-0", "head-a-0", "cut-high-0"))
+    given = SMALL | {"head_width": 8, "seed": 0}
+    wsol.train("acol", "creatures", tmp_path / "again", heads="a", **given)
+    again = wsol.evaluate(tmp_path / "again", "creatures")
+    measured = {name: again[name] for name in (*METRICS, "threshold")}
+    assert {name: alone[name] for name in measured} == measured
+    assert alone["MaxBoxAccV2"] != fused["MaxBoxAccV2"] or alone["PxAP"] != fused["PxAP"]
+    assert high["threshold"] == 0.9 and high["MaxBoxAccV2"] == fused["MaxBoxAccV2"]
+    assert fused["minutes"] == alone["minutes"] == high["minutes"]
+
+
+def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path) -> None:
+    fast = write(tmp_path / "fast.yaml", [{"method": "cam", "learning_rate": 0.5}])
+    slow = write(tmp_path / "slow.yaml", [{"method": "cam", "learning_rate": 0.1}])
+    benchmark(fast, None, tmp_path / "out")
+    with pytest.raises(WsolError, match=r"cam-0\.json: holds the figures of .* 0\.5 .*, not of .* 0\.1 "):
+        benchmark(slow, None, tmp_path / "out")
+
+
+def test_the_page_holds_the_table_and_what_every_row_found(tmp_path: Path) -> None:
+    rows = [{"method": "cam"}, {"method": "cam", "name": "CAM <b>", "learning_rate": 0.001}]
+    benchmark(write(tmp_path / "g.yaml", rows, about="Two rates"), None, tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "<h1>Two rates</h1>" in text and "CAM &lt;b&gt;" in text and "<b></th>" not in text
+    for row in ("CAM", "CentreBox", "WholeImage"):
+        assert re.search(rf"<tr><th>{row}</th>(<td>[^<]*</td>)+</tr>", text)
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    (picture,) = (Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", text))
+    assert picture.width > 4 * module.SIDE and picture.height > module.PHOTOS * module.SIDE
+    assert "wsol train cam creatures" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "entries", "said"),
+    [
+        ([{"method": "cam"}], {"sed": 3}, "no entry 'sed'; did you mean seeds?"),
+        ([{"method": "eill"}], {}, "did you mean eil?"),
+        ([{"method": "eil", "boundry": "x"}], {}, "EIL has no setting 'boundry'; did you mean boundary?"),
+        ([{"method": "cam", "vary": {"sigma": [1]}}], {}, "CAM has no setting 'sigma'"),
+        ([{"method": "eil", "vary": {"sigma": 1}}], {}, "sigma cannot be 1; it must be a list"),
+        ([{"method": "eil", "sigma": "much"}], {}, "sigma cannot be 'much'; it must be float"),
+        ([{"method": "eil", "paper": "gamma {gamma}"}], {}, "only the row's settings"),
+        ([{"name": "CAM"}], {}, "names no method"),
+        ([{"method": "cam", "seed": 1}], {}, "with `seeds`"),
+        ([{"method": "cam"}, {"method": "cam"}], {}, "two rows are called 'CAM'"),
+        ([], {}, "0 rows"),
+        ([{"method": "cam"}], {"seeds": "two"}, "seeds cannot be 'two'"),
+        ([{"method": "cam"}], {"columns": ["MaxBoxAc"]}, "did you mean MaxBoxAcc"),
+        ([{"method": "cam"}], {"data": None}, "data cannot be None"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_named_before_anything_runs(
+    tmp_path: Path, trained: list[tuple[str, bool]], rows: list[dict[str, Any]], entries: dict[str, Any], said: str
+) -> None:
+    grid = write(tmp_path / "g.yaml", rows, **entries)
+    with pytest.raises(WsolError, match=r"g\.yaml") as error:
+        benchmark(grid, None, tmp_path / "out")
+    assert said in str(error.value)
+    assert not trained and not (tmp_path / "out").exists()
+
+
+def test_an_unknown_grid_is_answered_with_a_suggestion() -> None:
+    with pytest.raises(WsolError, match="no grid 'acol_deltas'; did you mean acol_delta"):
+        read_grid("acol_deltas")
+
+
+def made_up(output: Path, grid: Grid) -> dict[str, list[dict[str, Any]]]:
+    """Figures nobody measured, as files, and by row."""
+    draw, found = random.Random(0), {}
+    output.mkdir()
+    for row in grid.rows:
+        found[row.name] = []
+        for seed in range(grid.seeds):
+            each: dict[str, Any] = {name: draw.uniform(0, 100) for name in COLUMNS} | {"PeakOnPart": None}
+            each |= {name: {metric: draw.uniform(0, 100) for metric in METRICS} for name in BASELINES}
+            each |= {"data": "made up", "images": 7, "split": "test", "protocol": "clova"}
+            (output / f"{row.slug}-{seed}.json").write_text(json.dumps(each))
+            found[row.name].append(each)
+    return found
+
+
+def test_the_table_is_what_the_figures_say(tmp_path: Path) -> None:
+    rows = [{"method": "cam"}, {"method": "eil", "vary": {"sigma": [0.5, 2]}, "paper": "gamma 0.7, sigma {sigma}"}]
+    columns = ["Top1Cls", "Top1Loc", "MaxBoxAcc", "PeakOnPart", "threshold"]
+    asked = {"data": "CUB", "backbone": "VGG16"}
+    path = write(tmp_path / "g.yaml", rows, seeds=3, columns=columns, published=asked, settings={})
+    found = made_up(tmp_path / "out", read_grid(path))
+    assert benchmark(path, None, tmp_path / "out", only_table=True) == {}
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (tmp_path / "out" / "table.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    assert lines[0] == ["", "Top1Cls", "paper", "Top1Loc", "paper", "MaxBoxAcc", "threshold"]
+    printed = {"CAM": (71.24, 44.15), "EIL, sigma 0.5": (70.61, 53.23), "EIL, sigma 2": (72.26, 56.21)}
+    for line in lines[1:4]:
+        runs, paper = found[line[0]], printed[line[0]]
+        own = [np.array([run[name] for run in runs]) for name in ("Top1Cls", "Top1Loc", "MaxBoxAcc")]
+        cut = np.array([run["threshold"] for run in runs])
+        said = [f"{each.mean():.1f} ± {each.std(ddof=1):.1f}" for each in own]
+        expected = [
+            said[0],
+            str(paper[0]),
+            said[1],
+            str(paper[1]),
+            said[2],
+            f"{cut.mean():.2f} ± {cut.std(ddof=1):.2f}",
+        ]
+        assert line[1:] == expected
+    first = found["CAM"][0]
+    for line, name in zip(lines[4:], BASELINES, strict=True):
+        values = [f"{first[name][metric]:.1f}" for metric in ("Top1Cls", "Top1Loc", "MaxBoxAcc")]
+        assert line == [name, values[0], "", values[1], "", values[2], ""]
+    with open(tmp_path / "out" / "table.csv", newline="") as file:
+        table = {row["row"]: row for row in csv.DictReader(file)}
+    late = table["EIL, sigma 2"]
+    assert float(late["MaxBoxAcc"]) == pytest.approx(np.mean([run["MaxBoxAcc"] for run in found["EIL, sigma 2"]]))
+    assert float(late["MaxBoxAcc_sd"]) == pytest.approx(
+        np.std([run["MaxBoxAcc"] for run in found["EIL, sigma 2"]], ddof=1)
+    )
+    assert (late["Top1Loc_paper"], late["seeds"], table["CentreBox"]["seeds"]) == ("56.21", "3", "1")
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/table.md")))
+def test_the_tables_of_the_docs_come_from_their_figures(folder: Path) -> None:
+    assert markdown(tabulate(read_grid(folder.name), folder)) == (folder / "table.md").read_text()
+
+
+@PACKAGED
+def test_a_packaged_grid_holds_commands_that_the_command_line_takes(name: str) -> None:
+    grid = read_grid(name)
+    assert grid.about and grid.data and set(grid.columns) <= set(COLUMNS)
+    for row in grid.rows:
+        said = command(row, 0, grid.data, grid.recipe)
+        for each in said.split(" && "):
+            _, bound, _ = app.parse_args(shlex.split(each)[1:], print_error=False, exit_on_error=False)
+            if "train" in each:
+                given = bound.arguments.get("given", bound.arguments)
+                assert set(row.given) <= set(given), said
+
+
+@PACKAGED
+def test_a_packaged_grid_names_figures_that_papers_print(name: str) -> None:
+    grid = read_grid(name)
+    for row in (row for row in grid.rows if row.paper):
+        assert published(method=row.method.__name__.lower(), setting=row.paper, **grid.published), row
+
+
+def test_published_figures_are_percentages_with_a_source() -> None:
+    fields = {"method", "data", "backbone", "source", "setting", "note", "mIoU", *METRICS}
+    known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "src" / "wsol" / "references.bib").read_text()))
+    for entry in published():
+        assert set(entry) <= fields
+        assert {"method", "data", "backbone", "source"} <= set(entry)
+        assert entry["data"] in ("CUB", "ILSVRC", "OpenImages", "VOC2012")
+        assert entry["method"] not in METHODS or entry["source"] in known | {"BAS-Extension", "choe2020evaluating"}
+        values = [value for key, value in entry.items() if key in METRICS]
+        assert (values or "mIoU" in entry) and all(20 < value < 100 for value in values)
+
+
+def test_errors_became_accuracies() -> None:
+    """What another paper quotes as an accuracy is what the first one printed as an error."""
+    for data in ("CUB", "ILSVRC"):
+        own, quoted = (
+            published(method="acol", data=data, backbone="VGG16", source=source, setting=None)
+            for source in ("zhang2018acol", "mai2020eil")
+        )
+        for metric in ("Top1Cls", "Top1Loc"):
+            assert own[0][metric] == quoted[0][metric]
+    (best,) = published(method="ega", data="CUB", backbone="VGG16", setting="lambda 1, 0.01")
+    assert (best["Top1Cls"], best["Top1Loc"]) == (78.13, 59.16)  # 21.87 and 40.84 as errors
