@@ -64,6 +64,12 @@ def test_the_main_job_end_to_end(photos: Path, tmp_path: Path) -> None:
     assert len(COCO(str(tmp_path / "again" / "coco.json")).imgs) == 24
 
 
+def test_an_option_of_many_values_ends_where_the_next_begins(photos: Path, tmp_path: Path) -> None:
+    given = ["--boundaries", "-3", "-2", "--output", tmp_path / "run", *SMALL]
+    assert call("train", "meil", photos, *given) == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["options"]["boundaries"] == ["-3", "-2"]
+
+
 def test_methods_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("methods", "--json") == 0
     entries = json.loads(capsys.readouterr().out)

@@ -129,9 +129,10 @@ def command(row: Row, seed: int, data: str, recipe: str | None) -> str:
         option = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, list | tuple):
+            words += [f"--{option}", *map(str, value)]
         elif value is not None:
-            values = value if isinstance(value, list | tuple) else [value]
-            words += [f"--{option}", *(Path(each).name if name == "weights" else str(each) for each in values)]
+            words += [f"--{option}", Path(value).name if name == "weights" else str(value)]
     words += ["--seed", str(seed), "--output", folder]
     return f"{shlex.join(words)} && {shlex.join(['wsol', 'evaluate', folder, data])}"
 
@@ -149,7 +150,7 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path) -> None:
         run.folder = job.folder
         save(run.method, job.folder / "best.safetensors", run.checkpoint)
         describe(run)
-        minutes = read_json(twin.kept)["minutes"]
+        minutes = read_json(twin.kept).get("minutes")
     else:
         begun, began = (job.folder / "run.json").is_file(), time.monotonic()
         settings = job.row.given | {"seed": job.seed}

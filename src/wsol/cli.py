@@ -99,7 +99,7 @@ def _parameter(
         help=text,
         show_default=False,
         consume_multiple=many,
-        allow_leading_hyphen=many or name == "boundary",
+        allow_leading_hyphen=name == "boundary",
     )
     position = inspect.Parameter.KEYWORD_ONLY if where else inspect.Parameter.POSITIONAL_OR_KEYWORD
     default = inspect.Parameter.empty if default is ... else default

@@ -60,6 +60,17 @@ def test_the_fused_map_is_at_least_each_part() -> None:
     assert fused.amax() <= 1 + 1e-6
 
 
+def test_the_fused_map_is_the_larger_of_the_heads_own() -> None:
+    images, labels = batch()
+    a, b, both = (make(0.6, heads=heads) for heads in ("a", "b", "both"))
+    alone, other, fused = (each.heatmaps(each.predict(images), labels[:, None]) for each in (a, b, both))
+    prediction = a.predict(images)
+    torch.testing.assert_close(alone, choose(prediction.evidence["maps_a"], labels[:, None]))
+    erased = prediction.evidence["features"] * ~(min_max(alone) >= 0.6)
+    torch.testing.assert_close(other, choose(a.head_b(erased)[1], labels[:, None]))
+    torch.testing.assert_close(fused, torch.maximum(min_max(alone), min_max(other)))
+
+
 def test_b_sends_no_gradient_to_what_was_erased_and_some_to_the_rest(monkeypatch) -> None:
     images, labels = batch()
     method = make(0.5)

@@ -99,3 +99,18 @@ def test_the_running_statistics_are_those_of_one_intact_pass(method) -> None:
     other(images)
     for (name, one), two in zip(network.backbone.named_buffers(), other.buffers(), strict=True):
         torch.testing.assert_close(one, two, msg=name)
+
+
+@EVERY
+def test_training_does_not_read_what_counts_at_test(method) -> None:
+    other = {"averaged": 2, "heads": "a"}
+    images, labels = batch()
+    for name in method.at_test:
+        losses = []
+        for given in ({}, {name: other[name]}):
+            torch.manual_seed(0)
+            network = method(plain(), 5, head_width=8, **given).train()
+            torch.manual_seed(1)
+            losses.append(network.loss(images, labels))
+        assert losses[0] == losses[1]
+        assert options_of(method)[name].default != other[name]

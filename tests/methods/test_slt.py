@@ -47,11 +47,12 @@ def test_a_class_among_the_best_counts_less(best: int) -> None:
     assert best != 2 or 0 < known < 4
 
 
+@pytest.mark.parametrize("given", ["best", "averaged"])
 @pytest.mark.parametrize("best", [1, 2, 5])
-def test_the_heatmap_is_the_mean_over_the_best_classes(best: int) -> None:
+def test_the_heatmap_is_the_mean_over_the_best_classes(best: int, given: str) -> None:
     """One: the predicted class's map. All: the mean of all."""
     images, _ = batch()
-    network = made(best=best).eval()
+    network = made(**{given: best}).eval()
     prediction = network.predict(images)
     found = network.heatmaps(prediction, torch.tensor([[4, 1]] * 4))
     for image, heatmaps in zip(images, found, strict=True):
