@@ -23,7 +23,6 @@ from wsol.data import creatures
 from wsol.errors import WsolError
 from wsol.grid import Grid, grids, read_grid
 from wsol.method import METHODS
-from wsol.methods import CAM
 from wsol.published import published
 from wsol.tally import BASELINES
 
@@ -50,52 +49,67 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(creatures, "COUNTS", {"train": 16, "val": 12, "test": 12})
 
 
+class Loop:
+    """Stands for training and measuring, which have their own tests: notes each call, fails and stops when told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[tuple[str, bool]] = []
+        self.stop_at = ""
+        for name in ("train", "evaluate"):
+            monkeypatch.setattr(module, name, getattr(self, name))
+        monkeypatch.setattr(module, "_page", lambda *_: None)
+
+    def train(self, method: str, data: str, output: Path, *, resume: bool, **given: Any) -> None:
+        self.calls.append((output.name, resume))
+        assert resume == (output / "run.json").exists()
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "run.json").write_text("{}")
+        if given.get("boundary") == "nowhere":
+            raise WsolError("there is no boundary 'nowhere'")
+        if self.stop_at == output.name:
+            raise KeyboardInterrupt
+
+    def evaluate(self, run: Path, data: str, output: Path) -> dict[str, Any]:
+        return made_up(random.Random(run.name)) | {"Curves": {}, "run": str(run)}
+
+
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
-    """The names of the run folders that were trained into, and whether they were resumed."""
-    calls, train = [], module.train
+def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
+    return Loop(monkeypatch)
 
-    def noted(method: str, data: Any, output: Path, *, resume: bool, **given: Any) -> Any:
-        calls.append((output.name, resume))
-        return train(method, data, output, resume=resume, **given)
 
-    monkeypatch.setattr(module, "train", noted)
-    return calls
+def made_up(draw: random.Random) -> dict[str, Any]:
+    """Figures that nobody measured."""
+    figures: dict[str, Any] = {name: draw.uniform(0, 100) for name in COLUMNS} | {"PeakOnPart": None}
+    figures |= {name: {metric: draw.uniform(0, 100) for metric in METRICS} for name in BASELINES}
+    return figures | {"data": "made up", "images": 7, "split": "test", "protocol": "clova"}
 
 
 def figures(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / f"{name}.json").read_text())
 
 
-def test_an_interrupted_benchmark_goes_on_where_it_stopped(
-    tmp_path: Path, trained: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_benchmark_goes_on_where_it_stopped(tmp_path: Path, loop: Loop) -> None:
     rows = [{"method": "cam"}, {"method": "cam", "name": "CAM, slow", "learning_rate": 0.001}]
-    grid, loss, steps = write(tmp_path / "g.yaml", rows, seeds=2), CAM.loss, []
-
-    def interrupted(self: CAM, images: Any, labels: Any) -> Any:
-        steps.append(1)
-        if len(steps) == 4:  # two steps a run
-            raise KeyboardInterrupt
-        return loss(self, images, labels)
-
-    monkeypatch.setattr(CAM, "loss", interrupted)
+    grid = write(tmp_path / "g.yaml", rows, seeds=2)
+    loop.stop_at = "cam-slow-0"
     with pytest.raises(KeyboardInterrupt):
         benchmark(grid, None, tmp_path / "out")
-    monkeypatch.setattr(CAM, "loss", loss)
     assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["cam-0.json"]
+    loop.stop_at = ""
     assert benchmark(grid, None, tmp_path / "out") == {}
     begun = [("cam-0", False), ("cam-slow-0", False)]
-    assert trained == [*begun, ("cam-slow-0", True), ("cam-1", False), ("cam-slow-1", False)]
+    assert loop.calls == [*begun, ("cam-slow-0", True), ("cam-1", False), ("cam-slow-1", False)]
     assert figures(tmp_path / "out", "cam-0")["minutes"] is not None
     assert figures(tmp_path / "out", "cam-slow-0")["minutes"] is None  # nobody knows what came before
     assert benchmark(grid, None, tmp_path / "out") == {}
-    assert len(trained) == 5
+    assert len(loop.calls) == 5
 
 
-def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"method": "eil", "boundary": "nowhere"}, {"method": "cam"}]
-    grid = write(tmp_path / "g.yaml", rows)
+def test_a_row_that_fails_is_listed_and_the_others_go_on(
+    tmp_path: Path, loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = write(tmp_path / "g.yaml", [{"method": "eil", "boundary": "nowhere"}, {"method": "cam"}])
     with pytest.raises(SystemExit) as status:
         main(["benchmark", str(grid), "--output", str(tmp_path / "out")])
     assert status.value.code == 1
@@ -105,27 +119,7 @@ def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path: Path, capsys:
     assert re.search(r"^\* EIL, seed 0 failed: there is no boundary 'nowhere'", text, re.M)
 
 
-def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, trained: list[tuple[str, bool]]) -> None:
-    rows = [
-        {"method": "acol", "head_width": 8},
-        {"method": "acol", "head_width": 8, "name": "head A", "heads": "a"},
-        {"method": "acol", "head_width": 8, "name": "cut high", "threshold": 0.9},
-        {"method": "acol", "head_width": 8, "name": "other", "erase_threshold": 0.9},
-    ]
-    benchmark(write(tmp_path / "g.yaml", rows), None, tmp_path / "out")
-    assert [name for name, _ in trained] == ["acol-0", "other-0"]
-    fused, alone, high = (figures(tmp_path / "out", name) for name in ("acol-0", "head-a-0", "cut-high-0"))
-    given = SMALL | {"head_width": 8, "seed": 0}
-    wsol.train("acol", "creatures", tmp_path / "again", heads="a", **given)
-    again = wsol.evaluate(tmp_path / "again", "creatures")
-    measured = {name: again[name] for name in (*METRICS, "threshold")}
-    assert {name: alone[name] for name in measured} == measured
-    assert alone["MaxBoxAccV2"] != fused["MaxBoxAccV2"] or alone["PxAP"] != fused["PxAP"]
-    assert high["threshold"] == 0.9 and high["MaxBoxAccV2"] == fused["MaxBoxAccV2"]
-    assert fused["minutes"] == alone["minutes"] == high["minutes"]
-
-
-def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path) -> None:
+def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path, loop: Loop) -> None:
     fast = write(tmp_path / "fast.yaml", [{"method": "cam", "learning_rate": 0.5}])
     slow = write(tmp_path / "slow.yaml", [{"method": "cam", "learning_rate": 0.1}])
     benchmark(fast, None, tmp_path / "out")
@@ -133,17 +127,33 @@ def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path) -> No
         benchmark(slow, None, tmp_path / "out")
 
 
-def test_the_page_holds_the_table_and_what_every_row_found(tmp_path: Path) -> None:
-    rows = [{"method": "cam"}, {"method": "cam", "name": "CAM <b>", "learning_rate": 0.001}]
-    benchmark(write(tmp_path / "g.yaml", rows, about="Two rates"), None, tmp_path / "out")
+def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And show what they would have shown had each been trained; the page says so too."""
+    rows = [
+        {"method": "acol", "head_width": 8},
+        {"method": "acol", "head_width": 8, "name": "<A>", "heads": "a"},
+        {"method": "acol", "head_width": 8, "name": "cut high", "threshold": 0.9},
+    ]
+    train, calls = module.train, []
+    monkeypatch.setattr(module, "train", lambda *args, **given: calls.append(args[2].name) or train(*args, **given))
+    benchmark(write(tmp_path / "g.yaml", rows, about="One network"), None, tmp_path / "out")
+    assert calls == ["acol-0"]
+    fused, alone, high = (figures(tmp_path / "out", name) for name in ("acol-0", "a-0", "cut-high-0"))
+    given = SMALL | {"head_width": 8, "seed": 0}
+    again = wsol.evaluate(wsol.train("acol", "creatures", tmp_path / "again", heads="a", **given), "creatures")
+    for name in (*METRICS, "threshold"):
+        assert alone[name] == again[name], name
+    assert alone["PxAP"] != fused["PxAP"]
+    assert high["threshold"] == 0.9 and high["PxAP"] == fused["PxAP"]
+    assert fused["minutes"] == alone["minutes"] == high["minutes"]
+
     text = (tmp_path / "out" / "index.html").read_text()
-    assert "<h1>Two rates</h1>" in text and "CAM &lt;b&gt;" in text and "<b></th>" not in text
-    for row in ("CAM", "CentreBox", "WholeImage"):
+    assert "<h1>One network</h1>" in text and "<A>" not in text
+    for row in ("ACoL", "&lt;A&gt;", "cut high", "CentreBox", "WholeImage"):
         assert re.search(rf"<tr><th>{row}</th>(<td>[^<]*</td>)+</tr>", text)
     assert not re.search(r'(src|href)="(?!data:)', text)
     (picture,) = (Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", text))
-    assert picture.width > 4 * module.SIDE and picture.height > module.PHOTOS * module.SIDE
-    assert "wsol train cam creatures" in text
+    assert picture.width > 5 * module.SIDE and picture.height > module.PHOTOS * module.SIDE
 
 
 @pytest.mark.parametrize(
@@ -166,13 +176,13 @@ def test_the_page_holds_the_table_and_what_every_row_found(tmp_path: Path) -> No
     ],
 )
 def test_a_grid_that_cannot_be_is_named_before_anything_runs(
-    tmp_path: Path, trained: list[tuple[str, bool]], rows: list[dict[str, Any]], entries: dict[str, Any], said: str
+    tmp_path: Path, loop: Loop, rows: list[dict[str, Any]], entries: dict[str, Any], said: str
 ) -> None:
     grid = write(tmp_path / "g.yaml", rows, **entries)
     with pytest.raises(WsolError, match=r"g\.yaml") as error:
         benchmark(grid, None, tmp_path / "out")
     assert said in str(error.value)
-    assert not trained and not (tmp_path / "out").exists()
+    assert not loop.calls and not (tmp_path / "out").exists()
 
 
 def test_an_unknown_grid_is_answered_with_a_suggestion() -> None:
@@ -180,18 +190,14 @@ def test_an_unknown_grid_is_answered_with_a_suggestion() -> None:
         read_grid("acol_deltas")
 
 
-def made_up(output: Path, grid: Grid) -> dict[str, list[dict[str, Any]]]:
-    """Figures nobody measured, as files, and by row."""
-    draw, found = random.Random(0), {}
+def fill(output: Path, grid: Grid) -> dict[str, list[dict[str, Any]]]:
+    """Made up figures as files, and by row."""
+    draw = random.Random(0)
+    found = {row.name: [made_up(draw) for _ in range(grid.seeds)] for row in grid.rows}
     output.mkdir()
     for row in grid.rows:
-        found[row.name] = []
-        for seed in range(grid.seeds):
-            each: dict[str, Any] = {name: draw.uniform(0, 100) for name in COLUMNS} | {"PeakOnPart": None}
-            each |= {name: {metric: draw.uniform(0, 100) for metric in METRICS} for name in BASELINES}
-            each |= {"data": "made up", "images": 7, "split": "test", "protocol": "clova"}
+        for seed, each in enumerate(found[row.name]):
             (output / f"{row.slug}-{seed}.json").write_text(json.dumps(each))
-            found[row.name].append(each)
     return found
 
 
@@ -200,7 +206,7 @@ def test_the_table_is_what_the_figures_say(tmp_path: Path) -> None:
     columns = ["Top1Cls", "Top1Loc", "MaxBoxAcc", "PeakOnPart", "threshold"]
     asked = {"data": "CUB", "backbone": "VGG16"}
     path = write(tmp_path / "g.yaml", rows, seeds=3, columns=columns, published=asked, settings={})
-    found = made_up(tmp_path / "out", read_grid(path))
+    found = fill(tmp_path / "out", read_grid(path))
     assert benchmark(path, None, tmp_path / "out", only_table=True) == {}
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")]
