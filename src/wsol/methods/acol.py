@@ -24,7 +24,7 @@ class ACoL(Method):
 
     Scores are those of A.
 
-    erase_threshold: delta in (0, 1], on the map of A scaled to [0, 1] (the paper prints `>`, its code `>=`, as here).
+    erase_threshold: delta, in (0, 1], on the map of A scaled to [0, 1] (the paper prints `>`, its code `>=`, as here).
     heads: whose map counts at test: "both" fused, or "a" or "b" alone.
     smooth: 3x3 average pooling of the features before both heads, as the paper's code does for VGG16 alone.
     head_depth: 3x3 convolutions of each head.

@@ -22,11 +22,11 @@ class AEPL(BAS):
 
     erase_threshold: t1, on the true class's map scaled to [0, 1].
     mask_threshold: t2, on the mask itself.
-    background_below: t3.
-    foreground_above: t4; pixels between t3 and t4 have no label.
-    erased_weight: g2.
-    erased_mask_weight: g3.
-    pseudo_weight: g4.
+    background_below: t3, a pixel of the mask below it is labelled 0.
+    foreground_above: t4, one above it is labelled 1; pixels between t3 and t4 have no label.
+    erased_weight: g2, weight of L_ae.
+    erased_mask_weight: g3, weight of L_ae_fg.
+    pseudo_weight: g4, weight of L_pseudo.
     """
 
     reference = Reference(

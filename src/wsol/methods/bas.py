@@ -41,8 +41,8 @@ class BAS(Method):
         L = L_cls + alpha L_frg + L_bas + beta L_ac;  map_c = M_c
 
     boundary: where the localizer reads and the suffix begins.
-    foreground_weight: alpha (MobileNetV1: 0.5).
-    area_weight: beta (MobileNetV1 on CUB: 1.9 in the extended code, 1.5 in the CVPR code).
+    foreground_weight: alpha, weight of L_frg (MobileNetV1: 0.5).
+    area_weight: beta, weight of L_ac (MobileNetV1 on CUB: 1.9 in the extended code, 1.5 in the CVPR code).
     area_ramp: share of the training over which beta rises from 0 (not in the paper: 0). Short schedules need it: until
         the class is learnt nothing holds the mask against its area, and an empty mask never comes back.
     averaged: at test the mask is the mean over that many of the best classes, whatever class is asked (CUB: 80

@@ -29,8 +29,9 @@ class EGA(CAM):
 
     At test it is CAM: the auxiliary batch norms are not used.
 
-    epsilon, step: largest change of a pixel and change a step, in grey levels of 255; pixels stay in [0, 1].
-    iterations: n (paper: 1 for epsilon 1, epsilon + 1 beyond).
+    epsilon: largest change of a pixel, in grey levels of 255; pixels stay in [0, 1].
+    step: change of a pixel in one step of the attack, in grey levels.
+    iterations: n, steps of the attack (paper: 1 for epsilon 1, epsilon + 1 beyond).
     random_start: begin at a random d within epsilon.
     attack_statistics: the attack's batch norms use their "running" statistics or those of the "batch".
     attack_target: "away" from the photo's label, or towards a "random" other class.
@@ -38,7 +39,8 @@ class EGA(CAM):
         softmax at the pixel; "advent": all classes' softmax, summed, over log k; "sigmoid": of the true class's map,
         both P and 1 - P; "spatial": the true class's softmax over pixels.
     entropy_reduction: "mean" over pixels, or the "sum" that the paper prints.
-    clean_entropy, adversarial_entropy: lambda_c and lambda_a (paper: 1 and 0.01).
+    clean_entropy: lambda_c, weight of H on the photos.
+    adversarial_entropy: lambda_a, weight of H on the changed photos.
     save_memory: training takes the clean stream's gradients before it computes the other stream: half the activations.
     """
 

@@ -87,7 +87,7 @@ class MEIL(EIL):
 
     boundaries: the sites, by name or negative index (paper, VGG16: pool3 and pool4).
     variant: "I" or "II".
-    sigmas: weight of each erased loss, one for all or one a site (not in the paper: 1).
+    sigmas: sigma_i, weight of each erased loss, one for all or one a site (not in the paper: 1).
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class SLTNet(Method):
         wsol train sltnet PHOTOS --parts regressor --pseudo-boxes boxes/results.jsonl --backbone vgg16 --output runs/slt
 
     alpha: weight of the localizer's cross-entropy once the class is among the K best (CUB: 0.4, ILSVRC: 0.2).
-    best: K, at most the number of classes (CUB: 30, ILSVRC: 100).
+    best: K, how many classes count as the best, at most all (CUB: 30, ILSVRC: 100).
     averaged: class maps whose mean is the heatmap at test; 0 for K. 1 is the predicted class's own.
     beta: weight of the consistency of maps.
     parts: "all"; the "localizer" alone, whose scores and boxes then count; or the "regressor" and the classifier, which

@@ -1,0 +1,178 @@
+"""Writes what docs/methods/*.md say of settings and figures, between markers, and draws their pictures.
+
+    python benchmarks/cards.py            # after a change of a constructor, a docstring, a figure or a result
+    python benchmarks/cards.py --check    # says what is out of date and exits with 1
+
+The settings come from the constructor and its docstring, our figures from docs/results/*/METHOD-SEED.json, the papers'
+from published.yaml.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from compare import cell
+from cyclopts import App
+from method_figures import DRAWINGS
+from method_figures import write as draw
+
+from wsol.cli import documented
+from wsol.method import METHODS, Method
+from wsol.published import published
+from wsol.settings import options_of, recipes_of
+
+app = App(help=__doc__)
+DOCS = Path(__file__).parents[1] / "docs"
+MEASURED = ("Top1Cls", "GTKnownLoc", "Top1Loc", "MaxBoxAcc", "MaxBoxAccV2", "PxAP", "minutes")
+PUBLISHED = ("Top1Cls", "Top1Loc", "Top5Loc", "GTKnownLoc", "MaxBoxAccV2", "PxAP", "PIoU", "mIoU")
+GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "lambda": "λ", "sigma": "σ"}
+LETTER = rf"(?:{'|'.join(GREEK)})(?:_[a-z])?|[gt]\d|[Kn]"
+SOURCES = {"choe2020evaluating": "Choe et al., CVPR 2020", "BAS-Extension": "its extended code"}
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown, figures to the right."""
+    rule = ["---:" if name in ("seeds", *MEASURED, *PUBLISHED) else "---" for name in head]
+    cells = ([f" {cell} " if cell else " " for cell in row] for row in (head, rule, *rows))
+    return "\n".join(f"|{'|'.join(row)}|" for row in cells)
+
+
+def letters(text: str) -> str:
+    """Greek letters and subscripts in the place of their names."""
+    text = re.sub(rf"\b({'|'.join(GREEK)})(?=_[a-z]\b|\b)", lambda found: GREEK[found[0]], text)
+    return re.sub(r"\b([λσL])_([a-z_]+)\b", r"\1<sub>\2</sub>", text).replace("|", r"\|")
+
+
+def settings(method: type[Method]) -> str:
+    """The constructor's options with their defaults, the paper's symbol, and what the docstring says."""
+    said, rows = documented(method), []
+    for name, option in options_of(method).items():
+        found = re.match(rf"({LETTER}), ", said[name])
+        symbol = found[1] if found else name if name in GREEK else ""
+        meaning = said[name][found.end() :] if found else said[name]
+        rows.append([f"`{name}`", f"`{option.default}`", letters(symbol), letters(meaning)])
+    return table(["setting", "default", "paper", "meaning"], rows)
+
+
+def measured(method: type[Method], results: Path) -> str:
+    """A row for each comparison in which the method took part, under it CAM and the box in the middle."""
+    rows: list[list[str]] = []
+    for folder in sorted(each for each in results.iterdir() if each.is_dir()):
+        own = figures(folder, method.__name__.lower())
+        if own:
+            where = f"[{folder.name}](../results/{folder.name}/table.md)"
+            rows.append(measured_row(where, f"**{method.__name__}**", own))
+            if method.__name__ != "CAM":
+                rows.append(measured_row("", "CAM", figures(folder, "cam")))
+            rows.append(measured_row("", "centre box", [each["CentreBox"] for each in own]))
+    if not rows:
+        return "Not measured yet."
+    shown = [True] * 3 + [any(row[3 + number] for row in rows) for number in range(len(MEASURED))]
+    head = ["comparison", "", "seeds", *MEASURED]
+    kept = [[each for each, keep in zip(row, shown, strict=True) if keep] for row in (head, *rows)]
+    return table(kept[0], kept[1:])
+
+
+def figures(folder: Path, method: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{method}-*.json"))]
+
+
+def measured_row(where: str, name: str, runs: list[dict[str, Any]]) -> list[str]:
+    """Mean and spread; a spread of 0 is not shown."""
+    seeds = str(len(runs)) if name != "centre box" else ""
+    return [where, name, seeds, *(cell(runs, column).removesuffix(" ± 0.0") for column in MEASURED)]
+
+
+def papers(method: type[Method]) -> str:
+    """The papers' own figures, in brackets CAM's from the same source; another source only for what is new in it."""
+    name, key = method.__name__.lower(), method.reference.key
+    entries = [each for each in published(method=name, setting=None) if each.get("note") != "quoted"]
+    entries.sort(key=lambda each: each["source"] != key)
+    kept: list[dict[str, Any]] = []
+    for each in entries:
+        known = [other for other in kept if all(other[part] == each[part] for part in ("data", "backbone"))]
+        if any(column in each and not any(column in other for other in known) for column in PUBLISHED):
+            kept.append(each)
+    if not kept:
+        return "No figures to hand."
+    columns = [column for column in PUBLISHED if any(column in each for each in kept)]
+    rows, notes = [], []
+    for each in sorted(kept, key=lambda each: (each["data"], each["backbone"])):
+        same = {part: each[part] for part in ("data", "backbone", "source")}
+        cams = published(method="cam", setting=None, **same) if name != "cam" else []
+        mark = f"<sup>{len(notes) + 1}</sup>" if "note" in each else ""
+        notes += [f"<sup>{len(notes) + 1}</sup> {each['note']}."] if mark else []
+        values = [bracketed(each.get(column), cams[0].get(column) if cams else None) for column in columns]
+        rows.append([each["data"] + mark, each["backbone"], *values, source(each["source"], key)])
+    head = ["data", "backbone", *columns, "source"]
+    return "\n\n".join([table(head, rows), *([" ".join(notes)] if notes else [])])
+
+
+def bracketed(own: float | None, cam: float | None) -> str:
+    return "" if own is None else f"{own:g}" + (f" ({cam:g})" if cam is not None else "")
+
+
+def source(name: str, key: str) -> str:
+    """A name for a source: "its paper", or the authors and year of the reference of another method."""
+    if name == key:
+        return "its paper"
+    others = {kind.reference.key: f"{kind.__name__}'s paper" for kind in reversed(METHODS.values())}
+    return SOURCES.get(name) or others.get(name) or name
+
+
+def paper(method: type[Method]) -> str:
+    reference, name = method.reference, method.__name__.lower()
+    code = Path(sys.modules[method.__module__].__file__ or "").name
+    return (
+        f"*{reference.title}*, {reference.venue} {reference.year} (`wsol cite {name}`). "
+        f"Code: [{code}](../../src/wsol/methods/{code}). Recipes: {', '.join(f'`{each}`' for each in recipes_of(method))}."
+    )
+
+
+def filled(card: str, method: type[Method], results: Path) -> str:
+    """A card's text with all that stands between markers written anew."""
+    parts = {"paper": paper(method), "settings": settings(method)}
+    parts |= {"measured": measured(method, results), "published": papers(method)}
+    for name, text in parts.items():
+        pattern = rf"(?s)<!-- {name} -->.*?<!-- /{name} -->"
+        if not re.search(pattern, card):
+            raise ValueError(f"{method.__name__}: no markers <!-- {name} --> and <!-- /{name} -->")
+        fresh = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
+        card = re.sub(pattern, lambda _, fresh=fresh: fresh, card)
+    return card
+
+
+def stale(docs: Path = DOCS) -> list[Path]:
+    """Cards and figures that do not say what the code and the results do."""
+    found = []
+    for name, method in METHODS.items():
+        card, figure = docs / "methods" / f"{name}.md", docs / "methods" / f"{name}.svg"
+        text = card.read_text(encoding="utf-8") if card.exists() else ""
+        if not text or filled(text, method, docs / "results") != text:
+            found.append(card)
+        if not figure.exists() or escaped(DRAWINGS[name].text) not in figure.read_text(encoding="utf-8"):
+            found.append(figure)
+    return found
+
+
+def escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@app.default
+def cards(*, check: bool = False) -> None:
+    """Writes the cards and draws their figures, or only names those that are out of date."""
+    if check:
+        found = stale()
+        print("\n".join(f"{path}: out of date" for path in found) or "up to date")
+        sys.exit(bool(found))
+    for name, method in METHODS.items():
+        path = DOCS / "methods" / f"{name}.md"
+        path.write_text(filled(path.read_text(encoding="utf-8"), method, DOCS / "results"), encoding="utf-8")
+    draw(DOCS / "methods")
+
+
+if __name__ == "__main__":
+    app()
