@@ -26,10 +26,9 @@ from wsol.settings import options_of, recipes_of
 app = App(help=__doc__)
 DOCS = Path(__file__).parents[1] / "docs"
 MEASURED = ("Top1Cls", "GTKnownLoc", "Top1Loc", "MaxBoxAcc", "MaxBoxAccV2", "PxAP", "minutes")
-PUBLISHED = ("Top1Cls", "Top1Loc", "Top5Loc", "GTKnownLoc", "MaxBoxAccV2", "PxAP", "PIoU", "mIoU")
+PUBLISHED = ("Top1Cls", "Top5Cls", "Top1Loc", "Top5Loc", "GTKnownLoc", "MaxBoxAccV2", "PxAP", "PIoU", "mIoU")
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "lambda": "λ", "sigma": "σ"}
 LETTER = rf"(?:{'|'.join(GREEK)})(?:_[a-z])?|[gt]\d|[Kn]"
-SOURCES = {"choe2020evaluating": "Choe et al., CVPR 2020", "BAS-Extension": "its extended code"}
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -86,15 +85,10 @@ def measured_row(where: str, name: str, runs: list[dict[str, Any]]) -> list[str]
 
 
 def papers(method: type[Method]) -> str:
-    """The papers' own figures, in brackets CAM's from the same source; another source only for what is new in it."""
+    """Its own paper's figures, else all that are no quotations; in brackets CAM's from the same source."""
     name, key = method.__name__.lower(), method.reference.key
-    entries = [each for each in published(method=name, setting=None) if each.get("note") != "quoted"]
-    entries.sort(key=lambda each: each["source"] != key)
-    kept: list[dict[str, Any]] = []
-    for each in entries:
-        known = [other for other in kept if all(other[part] == each[part] for part in ("data", "backbone"))]
-        if any(column in each and not any(column in other for other in known) for column in PUBLISHED):
-            kept.append(each)
+    found = [each for each in published(method=name, setting=None) if each.get("note") != "quoted"]
+    kept = [each for each in found if each["source"] == key] or found
     if not kept:
         return "No figures to hand."
     columns = [column for column in PUBLISHED if any(column in each for each in kept)]
@@ -114,20 +108,18 @@ def bracketed(own: float | None, cam: float | None) -> str:
     return "" if own is None else f"{own:g}" + (f" ({cam:g})" if cam is not None else "")
 
 
-def source(name: str, key: str) -> str:
-    """A name for a source: "its paper", or the authors and year of the reference of another method."""
-    if name == key:
-        return "its paper"
+def source(key: str, own: str) -> str:
+    """Whose paper a key of references.bib or published.yaml stands for."""
     others = {kind.reference.key: f"{kind.__name__}'s paper" for kind in reversed(METHODS.values())}
-    return SOURCES.get(name) or others.get(name) or name
+    return {own: "its paper", "choe2020evaluating": "Choe et al., CVPR 2020"}.get(key) or others.get(key, key)
 
 
 def paper(method: type[Method]) -> str:
     reference, name = method.reference, method.__name__.lower()
     code = Path(sys.modules[method.__module__].__file__ or "").name
     return (
-        f"*{reference.title}*, {reference.venue} {reference.year} (`wsol cite {name}`). "
-        f"Code: [{code}](../../src/wsol/methods/{code}). Recipes: {', '.join(f'`{each}`' for each in recipes_of(method))}."
+        f"*{reference.title}*, {reference.venue} {reference.year} (`wsol cite {name}`).\n"
+        f"Code: [{code}](../../src/wsol/methods/{code}). Recipes: `{'`, `'.join(recipes_of(method))}`."
     )
 
 

@@ -34,7 +34,13 @@ LOOKS = {
     "found": (BLUE, BLUE, "white", "-"),
     "loss": (RED, RED, "white", "-"),
 }
-LEGEND = {"test": "at test too", "train": "training only", "frozen": "frozen weights", "found": "result", "loss": "loss"}
+LEGEND = {
+    "test": "at test too",
+    "train": "training only",
+    "frozen": "frozen weights",
+    "found": "result",
+    "loss": "loss",
+}
 
 
 @dataclass(frozen=True)
