@@ -114,11 +114,15 @@ def test_nothing_overlaps_in_a_figure(name: str) -> None:
     for key, (x0, _, x1, _) in boxes.items():
         assert x0 >= 12 and x1 <= WIDTH - 12, key
     for start, way, end in drawing.arrows():
-        for (xa, ya), (xb, yb) in pairwise(corners(start, way, end)):
+        pieces = list(pairwise(corners(start, way, end)))
+        for (xa, ya), (xb, yb) in pieces:
             line = min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
-            others = {key: box for key, box in boxes.items() if drawing.nodes[key] not in (start, end)}
-            crossed = [key for key, box in others.items() if meet(line, box, 2)]
+            ends = (start if (xa, ya) == pieces[0][0] else None, end if (xb, yb) == pieces[-1][1] else None)
+            crossed = [key for key, node in drawing.nodes.items() if node not in ends and meet(line, boxes[key], 2)]
             assert not crossed, f"{start.label} {way} {end.label} runs through {crossed}"
+        assert sum(abs(xa - xb) + abs(ya - yb) for (xa, ya), (xb, yb) in pieces) >= 14, (
+            f"{start.label} {way} {end.label}"
+        )
 
 
 @EVERY
