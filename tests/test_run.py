@@ -14,10 +14,11 @@ from wsol.run import Run, build, describe, load, save, write_json
 from wsol.settings import resolve
 
 
-def stored(folder: Path, method: str = "eil") -> Run:
+def stored(folder: Path, method: str = "eil", **given) -> Run:
     kind = METHODS[method]
     small = {"head_width": 8} if method == "acol" else {}
-    settings, options = resolve(kind, None, {"backbone": "resnet18", "weights": "none", "image_size": 32, **small})
+    given = {"backbone": "resnet18", "weights": "none", "image_size": 32} | small | given
+    settings, options = resolve(kind, None, given)
     run = build(folder, kind, settings, options, Creatures(images=0).classes, "creatures")
     describe(run)
     for name in ("best", "last"):
@@ -38,6 +39,11 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, method: str) -> None:
         run.data,
     )
     assert not again.method.training
+
+
+def test_a_run_may_have_the_librarys_own_stride(tmp_path: Path) -> None:
+    stored(tmp_path, map_stride="own")
+    assert load(tmp_path).method.backbone.stride(-1) == 32
 
 
 def test_the_threshold_says_where_it_comes_from(tmp_path: Path) -> None:

@@ -43,8 +43,11 @@ def build_backbone(
 
     weights: None (random), "pretrained" (the library's own, downloaded) or the path of a state dict.
     end: boundary to end at, None for the last. map_stride: input pixels per cell of the last map (16: 14x14 at
-    224 px; 8: the papers' 28x28), None for the network's own; kept_strides: see Backbone. load: False leaves the
-    weights out, for a network whose state comes from a run.
+    224 px; 8: the papers' 28x28), None for the library's network as it is; kept_strides: see Backbone. load: False
+    leaves the weights out, for a network whose state comes from a run.
+
+    With a map_stride, inception_v3 takes the papers' padded form, whose maps have 28x28 or 14x14 cells at Mixed_6e
+    (the library's: 12x12, and 17x17 at 299 px); with kept_strides, ResNets pool before layer4 (BAS).
 
     Raises WsolError for an unknown name (with a suggestion), weights that do not fit, an end or a stride that
     cannot be had.
