@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from compare import cell
 from cyclopts import App
 from method_figures import DRAWINGS
 from method_figures import write as draw
 
+from wsol.benchmark import cell
 from wsol.cli import documented
 from wsol.method import METHODS, Method
 from wsol.published import published

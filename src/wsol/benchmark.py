@@ -181,12 +181,12 @@ class Table:
 
     @property
     def head(self) -> list[str]:
-        return [cell for name in self.columns for cell in ([name, "paper"] if self.printed(name) else [name])]
+        return [each for name in self.columns for each in ([name, "paper"] if self.printed(name) else [name])]
 
     @property
     def body(self) -> dict[str, list[str]]:
         """Cells by the name of the row."""
-        return {who: [cell for name in self.columns for cell in self._cells(who, name)] for who in self.figures}
+        return {who: [each for name in self.columns for each in self._cells(who, name)] for who in self.figures}
 
     def printed(self, column: str) -> bool:
         """Whether a paper says anything of it."""
@@ -194,7 +194,7 @@ class Table:
 
     def _cells(self, who: str, column: str) -> list[str]:
         paper = self.papers.get(who, {}).get(column)
-        own = _cell(self.figures[who], column)
+        own = cell(self.figures[who], column)
         return [own, "" if paper is None else f"{paper:g}"] if self.printed(column) else [own]
 
     @property
@@ -238,7 +238,7 @@ def _papers(grid: Grid, shown: set[str], columns: list[str]) -> tuple[dict[str, 
     return papers, notes + [f"paper, {name}: {entry['note']}" for name, entry in papers.items() if "note" in entry]
 
 
-def _cell(runs: Figures, column: str) -> str:
+def cell(runs: Figures, column: str) -> str:
     values = [run[column] for run in runs if run.get(column) is not None]
     numbers = [value for value in values if not isinstance(value, str)]
     if not numbers:

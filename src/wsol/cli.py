@@ -119,6 +119,61 @@ for _method in METHODS.values():
     training.command(train_command(_method), name=_method.__name__.lower())
 
 
+sets = App(name="data", help="Look at data sets before they are used.")
+app.command(sets)
+
+
+@sets.command
+def check(
+    place: Path,
+    *,
+    split: Annotated[list[Literal["train", "val", "test"]] | None, Parameter(consume_multiple=True)] = None,
+    output: Path | None = None,
+) -> None:
+    """Say which layout a data set has, what it holds, and what must be mended; exit with 1 where something must.
+
+    Every photo, box and mask is read once.
+
+    Parameters
+    ----------
+    place
+        A folder of class folders, a CSV, a known data set's folder, or `creatures`.
+    split
+        Which splits. Default: all there are.
+    output
+        A picture to write: some photos with their true boxes and masks.
+    """
+    from wsol.data import check as find
+
+    report = find(_data(place), split or (), output)
+    out.print(report.table())
+    for line in report.notes:
+        out.print(line, markup=False, highlight=False)
+    for line in report.problems:
+        out.print(line, style="red", markup=False, highlight=False)
+    if output is not None:
+        out.print(f"{output}: written")
+    if report.problems:
+        raise WsolError(f"{place}: {len(report.problems)} to be mended, see above")
+
+
+@sets.command
+def download(name: str, folder: Path) -> None:
+    """Fetch a published data set by torchvision: caltech256, flowers102, pet or voc2012.
+
+    Parameters
+    ----------
+    name
+        Which one.
+    folder
+        Where to; `wsol train METHOD FOLDER` then reads it.
+    """
+    from wsol.data import download as fetch
+
+    fetch(name, folder)
+    out.print(f"{folder}: {name} is here; wsol data check {folder} says what it holds")
+
+
 @app.command
 def evaluate(
     run: Path | None = None,

@@ -84,7 +84,12 @@ def test_soft_and_many_labels_train_too(method) -> None:
     soft_loss = network.loss(images, hard.float())
     for name, term in plain_loss.items():
         torch.testing.assert_close(term, soft_loss[name])
-    many = network.loss(images, hard.bool())
+    several = hard.bool() | hard.roll(1, 1).bool()  # two classes a photo
+    optimiser = torch.optim.SGD(network.parameters(), 0.01)
+    sum(network.loss(images, several).values()).backward()
+    optimiser.step()
+    assert all(torch.isfinite(parameter).all() for parameter in network.parameters())
+    many = network.loss(images, several)
     assert all(torch.isfinite(term) for term in many.values())
     assert any(not torch.isclose(many[name], plain_loss[name]) for name in many)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from oracles.metrics import Photo
 
 from wsol import processes
@@ -43,7 +44,10 @@ def figures(count: int, protocol: str) -> dict[str, Any]:
         photo, mask, label = some[index]
         truth = Truth(boxes=photo.boxes, mask=mask, part=mask)
         heatmap = CLOVA.heatmap(photo.heatmap)
-        tally.update(tally.score(heatmap, truth, photo.size), index, label, photo.rank)
+        tally.update(tally.score(heatmap, truth, photo.size), index, label, photo.rank, index // 2)
+        if index % 2 == 0:  # two cases a photo, one of which brings all classes
+            present = torch.arange(CLASSES) != index % CLASSES
+            tally.precision.update(torch.tensor(photo.heatmap[0, :CLASSES]), present)
     found = tally.figures(["a", "b", "c"])
     return found | {"best": sorted(index for _, index, *_ in processes.gather(tally.best))}
 
@@ -60,6 +64,7 @@ def test_processes_share_out_everything_once(count: int, tmp_path: Path) -> None
     assert len(written) == count
     alone = [json.loads(json.dumps(figures(*each))) for each in ((7, "clova"), (2, "clova"), (7, "bas"))]
     assert alone[0]["Interval95"]["MaxBoxAcc"] and alone[0]["MaxBoxAcc"] > 0
+    assert 0 < alone[0]["mAP"] < 100 and alone[0]["MeanIoU"] > 0
     for found in written:
         assert found == alone
 

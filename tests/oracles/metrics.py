@@ -86,3 +86,39 @@ def pixel_precision(
 def rank(logits: list[float], label: int) -> int:
     """Place of the label when classes are sorted from the best down, equals by index."""
     return sorted(range(len(logits)), key=lambda each: (-logits[each], each)).index(label)
+
+
+def mean_precision(logits: list[list[float]], present: list[list[bool]]) -> float:
+    """mAP: for each class go down the images by logit, equals together, and add precision x gain in recall."""
+    found = []
+    for label in range(len(logits[0])):
+        column = [(row[label], right[label]) for row, right in zip(logits, present, strict=True)]
+        every = sum(right for _, right in column)
+        if every == 0:
+            continue
+        area, before = 0.0, 0
+        for value in sorted({value for value, _ in column}, reverse=True):
+            above = [right for other, right in column if other >= value]
+            area += sum(above) / len(above) * (sum(above) - before) / every
+            before = sum(above)
+        found.append(area)
+    return 100 * sum(found) / len(found)
+
+
+def mean_iou(
+    maps: list[np.ndarray], masks: list[np.ndarray], ignores: list[np.ndarray], labels: list[int], taus: list[float]
+) -> float:
+    """MeanIoU of maps and masks on the grid: a class's pixels at each threshold, then the mean; the best of these."""
+    best = 0.0
+    for tau in taus:
+        ious = []
+        for label in sorted(set(labels)):
+            shared = either = 0
+            for heatmap, mask, ignore, own in zip(maps, masks, ignores, labels, strict=True):
+                if own == label:
+                    counts = mask | ~ignore
+                    shared += int(((heatmap >= tau) & mask).sum())
+                    either += int((((heatmap >= tau) | mask) & counts).sum())
+            ious.append(shared / either)
+        best = max(best, sum(ious) / len(ious))
+    return 100 * best

@@ -1,0 +1,189 @@
+"""What a data set holds, and what must be mended before it is used."""
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+from rich.table import Table
+
+from wsol.data.dataset import Cases, Dataset, NoSplit, Split, Truth, check_boxes
+from wsol.data.metadata import Metadata
+from wsol.data.opening import open_data
+from wsol.errors import WsolError, listed
+from wsol.progress import bar
+
+FEW = 10  # training photos of a class, below which it is named
+SHOWN = 24
+
+
+@dataclass
+class Part:
+    """What one split holds: photos, classes that have any, boxes, masks.
+
+    blank: photos that have neither box nor mask. over: files of photos that a box reaches out of.
+    """
+
+    photos: int = 0
+    classes: int = 0
+    boxes: int = 0
+    masks: int = 0
+    blank: int = 0
+    over: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """What was found. layout: of which kind the data set is.
+
+    problems: a line for each thing that must be mended, with its file. notes: what is worth knowing.
+    """
+
+    layout: str = "not recognised"
+    splits: dict[str, Part] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def table(self) -> Table:
+        """A row a split."""
+        shown = Table("split", "photos", "classes", "boxes", "masks", title=self.layout)
+        for split, part in self.splits.items():
+            shown.add_row(split, *map(str, (part.photos, part.classes, part.boxes, part.masks)))
+        return shown
+
+
+def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str | Path | None = None) -> Report:
+    """Reads every photo, box and mask of a data set once.
+
+    splits: which; none for all there are. output: a picture with some photos, their true boxes and masks.
+
+    Problems are splits, photos, boxes and masks that cannot be read; inverted boxes and those of which half or more
+    lies outside their photo; masks of another size than it (the evaluator's lists may have theirs scaled); a size that
+    a list gives wrongly; and a photo that is stored twice, in training and held back, or under two classes. Published
+    sets hold boxes that reach a little out of the photo: they count as they are, and are noted.
+    """
+    report, opened = Report(), {}
+    missing = _open(report, opened, data, tuple(splits))
+    if missing and (splits or not opened):
+        report.problems += missing
+    stored: dict[str, tuple[str, int, Path]] = {}
+    for split, photos in opened.items():
+        part = report.splits[split] = _part(report, photos, split)
+        with bar(f"checking {split}") as shown:
+            for index in shown.track(range(len(photos))):
+                if problem := _twice(photos, index, split, stored):
+                    report.problems.append(problem)
+                report.problems += _photo(photos, index, part)
+        if part.over:
+            report.notes.append(f"{split}: boxes reach out of {listed(part.over)}: counted as they are")
+        if part.boxes + part.masks and part.blank:
+            report.notes.append(f"{split}: {part.blank} photos have neither box nor mask: only their class is measured")
+    report.problems = list(dict.fromkeys(report.problems))  # splits may share photos
+    if output is not None and opened:
+        _sheet(list(opened.values())[-1]).save(output)
+    return report
+
+
+def _open(
+    report: Report, opened: dict[str, Dataset], data: str | Path | Dataset, splits: tuple[Split, ...]
+) -> list[str]:
+    """Opens what there is; returns what is said of splits that are not there."""
+    missing = []
+    for split in splits or ("train", "val", "test"):
+        try:
+            opened[split] = photos = open_data(data, split)
+            report.layout = (sys.modules[type(photos).__module__].__doc__ or photos.name).splitlines()[0]
+        except NoSplit as error:
+            missing.append(str(error))
+        except WsolError as error:
+            report.problems.append(str(error))
+    return missing
+
+
+def _part(report: Report, photos: Dataset, split: str) -> Part:
+    labels = [sample.label for sample in Cases(photos).samples]
+    counts = np.bincount(labels, minlength=len(photos.classes)).tolist()
+    few = [f"{name} {count}" for name, count in zip(photos.classes, counts, strict=True) if count < FEW]
+    if split == "train" and few:
+        report.notes.append(f"train: classes with fewer than {FEW} photos: {listed(few)}")
+    return Part(len(photos), sum(count > 0 for count in counts))
+
+
+def _photo(photos: Dataset, index: int, part: Part) -> list[str]:
+    """What is wrong with one photo and its truth, which are counted."""
+    sample, problems, known = photos.samples[index], [], 0
+    try:
+        size = photos.image(index).size
+    except WsolError as error:
+        return [str(error)]
+    if isinstance(photos, Metadata) and photos.size(index) != size:
+        said = "{} x {}".format(*photos.size(index))
+        problems.append(f"{sample.path}: is {size[0]} x {size[1]}, but listed as {said}; correct image_sizes.txt")
+    for label in sample.present or (sample.label,):
+        try:
+            truth = photos.truth_of(index, label)
+            inside = np.clip(truth.boxes, 0, (*size, *size))
+            half = _areas(inside) > _areas(truth.boxes) / 2
+            check_boxes(np.where(half[:, None], inside, truth.boxes), size, str(sample.path))
+        except WsolError as error:
+            problems.append(str(error))
+            continue
+        part.over += [str(sample.path)] * bool((np.abs(truth.boxes - inside) > 1).any())
+        part.boxes += len(truth.boxes)
+        part.masks += truth.mask is not None
+        known += len(truth.boxes) + (truth.mask is not None)
+        if wrong := _other_size(truth, size, isinstance(photos, Metadata)):
+            problems.append(f"{sample.path}: its mask is {wrong}, the photo {size[0]} x {size[1]}; fetch the right one")
+    part.blank += known == 0 and not problems
+    return problems
+
+
+def _areas(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, " n"]:
+    """0 where a box is inverted."""
+    return np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(1)
+
+
+def _other_size(truth: Truth, size: tuple[int, int], scaled: bool) -> str | None:
+    """The size of a mask that does not belong to the photo; scaled: the same shape is enough."""
+    for mask in (truth.mask, truth.ignore):
+        if mask is not None and mask.shape != size[::-1]:
+            height, width = mask.shape
+            if not (scaled and abs(width * size[1] / (height * size[0]) - 1) < 0.02):
+                return f"{width} x {height}"
+    return None
+
+
+def _twice(photos: Dataset, index: int, split: str, stored: dict[str, tuple[str, int, Path]]) -> str | None:
+    """What to do about a photo that is stored elsewhere too, where that does harm."""
+    sample = photos.samples[index]
+    try:
+        with open(sample.path, "rb") as file:
+            content = hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError:  # generated, or a problem that is named already
+        return None
+    where, label, path = stored.setdefault(content, (split, sample.label, sample.path))
+    if path == sample.path:
+        return None
+    if label != sample.label:
+        return f"{sample.path}: the same photo as {path}, under another class; remove one"
+    return f"{sample.path}: the same photo as {path}, of {where}; remove one" if where == "train" != split else None
+
+
+def _sheet(photos: Dataset) -> Image.Image:
+    """Some cases over the whole split, with true boxes and masks."""
+    from wsol import draw  # and with it matplotlib
+
+    cases, cells = Cases(photos), []
+    for index in np.unique(np.linspace(0, len(cases) - 1, min(SHOWN, len(cases))).astype(int)).tolist():
+        try:
+            image, truth = cases.image(index), cases.truth(index)
+        except WsolError:
+            continue
+        mask = None if truth.mask is None else truth.mask.astype(np.float32)
+        picture = draw.overlay(image, mask, true_boxes=truth.boxes)
+        cells.append((picture, cases.classes[cases.samples[index].label]))
+    return draw.contact_sheet([cells[i : i + 6] for i in range(0, len(cells), 6)])

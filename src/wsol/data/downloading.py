@@ -1,0 +1,34 @@
+"""Published data sets that torchvision can fetch."""
+
+from pathlib import Path
+from typing import Any
+
+from wsol.errors import WsolError
+
+# name -> the class of torchvision.datasets and its arguments
+SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "caltech256": ("Caltech256", {}),
+    "flowers102": ("Flowers102", {}),
+    "pet": ("OxfordIIITPet", {"target_types": "segmentation"}),
+    "voc2012": ("VOCDetection", {"year": "2012", "image_set": "trainval"}),
+}
+
+
+def download(name: str, folder: str | Path) -> None:
+    """Fetches a data set into a folder that `open_data` then reads; what is there already is kept.
+
+    name: of `SOURCES`. It was not tried against the servers, only against a stand-in of torchvision's classes.
+    Raises WsolError for an unknown name, and with torchvision's reason when nothing can be fetched.
+    """
+    from torchvision import datasets
+
+    if name not in SOURCES:
+        raise WsolError(f"{name}: torchvision does not fetch it; there are {', '.join(SOURCES)}")
+    kind, options = SOURCES[name]
+    try:
+        getattr(datasets, kind)(str(folder), download=True, **options)
+    except ModuleNotFoundError as error:
+        if error.name != "scipy":  # with which torchvision reads the labels of Flowers-102, once they are there
+            raise
+    except (OSError, RuntimeError) as error:
+        raise WsolError(f"{folder}: {name} could not be fetched ({error}); try again, or fetch it by hand") from error
