@@ -1,12 +1,10 @@
 """Flowers-102 in its native layout (Nilsback and Zisserman, 2008)."""
 
-import struct
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
+from scipy.io import loadmat
 
 from wsol.data.dataset import Dataset, Sample, Split, Truth
 from wsol.data.images import open_image
@@ -15,9 +13,6 @@ from wsol.errors import WsolError
 LISTS = {"train": "trnid", "val": "valid", "test": "tstid"}
 BLUE = (0, 0, 254)
 FAR = 60  # from blue, in the most different channel; JPEG blurs the edge
-
-COMPRESSED, MATRIX = 15, 14
-NUMBERS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
 
 
 class Flowers102(Dataset):
@@ -48,31 +43,14 @@ class Flowers102(Dataset):
 
 
 def read_matrix(path: Path, name: str) -> Int[np.ndarray, " n"]:
-    """The numbers of a named matrix in a MATLAB 5 file, column by column.
+    """The numbers of a named matrix in a MATLAB file, column by column.
 
     Raises WsolError naming the file when it is damaged or has no such matrix.
     """
     try:
-        for kind, data in _elements(path.read_bytes()[128:]):
-            if kind == COMPRESSED:
-                kind, data = next(_elements(zlib.decompress(data)))
-            if kind == MATRIX:
-                _, _, (_, own), (number, values), *_ = _elements(data)
-                if own.decode("ascii") == name:
-                    return np.frombuffer(values, NUMBERS[number]).astype(np.int64)
-    except (OSError, ValueError, KeyError, StopIteration, struct.error, zlib.error) as error:
-        raise WsolError(f"{path}: cannot be read as a MATLAB 5 file ({error}); fetch it again") from error
-    raise WsolError(f"{path}: holds no matrix {name}; fetch it again")
-
-
-def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Kind and content of each element; short ones stand within the 8 bytes that else say kind and length."""
-    place = 0
-    while place + 8 <= len(data):
-        kind, size = struct.unpack_from("<II", data, place)
-        if kind >> 16:
-            yield kind & 0xFFFF, data[place + 4 : place + 4 + (kind >> 16)]
-            place += 8
-        else:
-            yield kind, data[place + 8 : place + 8 + size]
-            place += 8 + size + (0 if kind == COMPRESSED else -size % 8)
+        matrices = loadmat(path, variable_names=[name])
+    except Exception as error:  # scipy's reader raises whatever a damaged file leads it to
+        raise WsolError(f"{path}: cannot be read as a MATLAB file ({error}); fetch it again") from error
+    if name not in matrices:
+        raise WsolError(f"{path}: holds no matrix {name}; fetch it again")
+    return matrices[name].T.flatten().astype(np.int64)
