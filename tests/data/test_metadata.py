@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsol.data import Creatures, Dataset, Metadata, Sample, Split, Truth, write_metadata
+from wsol.data import Creatures, Dataset, Metadata, Sample, Split, Truth, open_data, write_metadata
+from wsol.data.dataset import NoSplit
 from wsol.data.images import open_image
 from wsol.errors import WsolError
 
@@ -105,6 +106,22 @@ def test_lists_may_lie_in_the_root_and_photos_in_images(tmp_path: Path) -> None:
     assert Metadata(tmp_path, "test").samples[0].path == tmp_path / "a.jpg"
     (tmp_path / "images").mkdir()
     assert Metadata(tmp_path, "test").samples[0].path == tmp_path / "images" / "a.jpg"
+
+
+def test_lists_and_photos_may_lie_beside_each_other_as_in_the_release(tmp_path: Path) -> None:
+    listed, shown = tmp_path / "metadata" / "OpenImages", tmp_path / "dataset" / "OpenImages"
+    lists(tmp_path, localization="a.jpg,m.png,")
+    (tmp_path / "metadata" / "test").rename(tmp_path / "test")
+    listed.mkdir()
+    (tmp_path / "test").rename(listed / "test")
+    picture(shown / "test" / "a.jpg")
+    picture(shown / "m.png", np.ones((4, 5), np.uint8))
+    for root in (listed, shown):
+        photos = open_data(root, "test")
+        assert isinstance(photos, Metadata) and photos.samples[0].path == shown / "a.jpg"
+        assert np.asarray(photos.truth(0).mask).all()
+        with pytest.raises(NoSplit, match="there is no folder val"):
+            open_data(root, "val")
 
 
 def test_sizes_that_are_not_listed_are_those_of_the_photo(tmp_path: Path) -> None:
