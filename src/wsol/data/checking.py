@@ -75,16 +75,18 @@ def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str 
         part = report.splits[split] = _part(report, photos, split)
         with bar(f"checking {split}") as shown:
             for index in shown.track(range(len(photos))):
-                if problem := _twice(photos, index, split, stored):
-                    report.problems.append(problem)
-                report.problems += _photo(photos, index, part)
+                problems = _photo(photos, index, part)
+                report.problems += problems or _twice(photos, index, split, stored)
         if part.over:
             report.notes.append(f"{split}: boxes reach out of {listed(part.over)}: counted as they are")
         if part.boxes + part.masks and part.blank:
             report.notes.append(f"{split}: {part.blank} photos have neither box nor mask: only their class is measured")
     report.problems = list(dict.fromkeys(report.problems))  # splits may share photos
     if output is not None and opened:
-        _sheet(list(opened.values())[-1]).save(output)
+        try:
+            _sheet(list(opened.values())[-1]).save(output)
+        except (OSError, ValueError) as error:
+            raise WsolError(f"{output}: could not be written ({error}); give a name like sheet.png") from error
     return report
 
 
@@ -118,11 +120,12 @@ def _photo(photos: Dataset, index: int, part: Part) -> list[str]:
     sample, problems, known = photos.samples[index], [], 0
     try:
         size = photos.image(index).size
+        given = photos.size(index) if isinstance(photos, Metadata) else size
     except WsolError as error:
         return [str(error)]
-    if isinstance(photos, Metadata) and photos.size(index) != size:
-        said = "{} x {}".format(*photos.size(index))
-        problems.append(f"{sample.path}: is {size[0]} x {size[1]}, but listed as {said}; correct image_sizes.txt")
+    if given != size:
+        said = f"is {size[0]} x {size[1]}, but listed as {given[0]} x {given[1]}"
+        problems.append(f"{sample.path}: {said}; correct image_sizes.txt")
     for label in sample.present or (sample.label,):
         try:
             truth = photos.truth_of(index, label)
@@ -157,20 +160,20 @@ def _other_size(truth: Truth, size: tuple[int, int], scaled: bool) -> str | None
     return None
 
 
-def _twice(photos: Dataset, index: int, split: str, stored: dict[str, tuple[str, int, Path]]) -> str | None:
+def _twice(photos: Dataset, index: int, split: str, stored: dict[str, tuple[str, int, Path]]) -> list[str]:
     """What to do about a photo that is stored elsewhere too, where that does harm."""
     sample = photos.samples[index]
     try:
         with open(sample.path, "rb") as file:
             content = hashlib.file_digest(file, "blake2b").hexdigest()
-    except OSError:  # generated, or a problem that is named already
-        return None
+    except OSError:  # generated
+        return []
     where, label, path = stored.setdefault(content, (split, sample.label, sample.path))
     if path == sample.path:
-        return None
+        return []
     if label != sample.label:
-        return f"{sample.path}: the same photo as {path}, under another class; remove one"
-    return f"{sample.path}: the same photo as {path}, of {where}; remove one" if where == "train" != split else None
+        return [f"{sample.path}: the same photo as {path}, under another class; remove one"]
+    return [f"{sample.path}: the same photo as {path}, of {where}; remove one"] if where == "train" != split else []
 
 
 def _sheet(photos: Dataset) -> Image.Image:
