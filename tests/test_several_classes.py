@@ -124,3 +124,14 @@ def test_cases_of_a_photo_are_drawn_together(photos: Corners) -> None:
     cases = Cases(photos)
     assert [cases.photo(index) for index in range(len(cases))] == [n for n, some in enumerate(PRESENT) for _ in some]
     assert [cases.truth(index).boxes.tolist() for index in (0, 1)] == [[[1, 2, 18, 15]], [[41, 2, 58, 15]]]
+
+
+def test_located_classes_have_scores_of_their_own(photos: Corners, tmp_path: Path) -> None:
+    wsol.train("cam", photos, tmp_path / "run", epochs=0, **OPTIONS)
+    run = wsol.load(tmp_path / "run")
+    (result,) = wsol.locate(run, photos.image(0), classes=6)
+    with torch.no_grad():
+        logits = run.method.predict(evaluation_view(photos.image(0), 32)[None]).logits[0].tolist()
+    assert {each.label: each.score for each in result.findings} == pytest.approx(
+        {label: 1 / (1 + np.exp(-logit)) for label, logit in enumerate(logits)}
+    )

@@ -329,15 +329,10 @@ def _kept(seen: Iterable[Seen], photos: Dataset, folder: Path) -> Iterator[Seen]
 
 
 def _ten_crop_scores(run: Run, photos: Dataset, indices: Int[Tensor, " b"]) -> Float[Tensor, "b k"]:
-    """Softmax averaged over four corners, centre and their mirror images (methods' classification figures).
-
-    Where a photo may have several classes, the sigmoid.
-    """
+    """Scores averaged over four corners, centre and their mirror images (methods' classification figures)."""
     device = next(run.method.parameters()).device
     scores = []
     for index in indices.tolist():
         crops = ten_crop(photos.image(index), run.settings.image_size).to(device)
-        logits = run.method.predict(crops).logits.float()
-        likely = logits.sigmoid() if photos.samples[index].present else logits.softmax(1)
-        scores.append(likely.mean(0).cpu())
+        scores.append(run.scores(run.method.predict(crops).logits).mean(0).cpu())
     return torch.stack(scores)

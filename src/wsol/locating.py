@@ -65,7 +65,7 @@ def _results(
             prediction = method.predict(
                 torch.stack([evaluation_view(image, run.settings.image_size) for _, image in batch]).to(device)
             )
-            scores, best = prediction.logits.float().softmax(1).topk(classes)
+            scores, best = run.scores(prediction.logits).topk(classes)
             heatmaps = method.heatmaps(prediction, best).float().cpu().numpy()
             boxes = (
                 [None] * len(batch) if prediction.boxes is None else prediction.boxes.double().cpu().numpy()[:, None]

@@ -25,10 +25,10 @@ GRID = 224  # heatmaps are cut on the evaluator's grid, so that locating and eva
 class Finding:
     """One class in a photo.
 
-    label: class index; name: its name; score: softmax, 0 to 1; boxes: (n, 4) x0 y0 x1 y1 in pixels of the photo;
-    confidence: chance, 0 to 1, that each box is right if the class is, see `wsol.confidence`; heatmap: (h, w) as the
-    network gave it; whole_image: nothing rose above the threshold, the box is the photo; regressed: the method gave the
-    box itself, whatever the heatmap.
+    label: class index; name: its name; score: 0 to 1, see `Run.scores`; boxes: (n, 4) x0 y0 x1 y1 in pixels of the
+    photo; confidence: chance, 0 to 1, that each box is right if the class is, see `wsol.confidence`; heatmap: (h, w) as
+    the network gave it; whole_image: nothing rose above the threshold, the box is the photo; regressed: the method gave
+    the box itself, whatever the heatmap.
     """
 
     label: int

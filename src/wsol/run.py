@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -35,6 +36,7 @@ class Run:
 
     `threshold` is the share of the heatmap's peak at which boxes are cut, or "auto", each map's own mean;
     `threshold_source` says who chose it: "recipe", "validation", or nobody: "auto".
+    several: whether a photo may have several classes.
     """
 
     folder: Path
@@ -44,6 +46,11 @@ class Run:
     classes: list[str]
     data: str
     checkpoint: dict[str, Any] = field(default_factory=dict)
+    several: bool = False
+
+    def scores(self, logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """How likely each class is, 0 to 1: softmax, or where a photo may have several classes the sigmoid."""
+        return logits.float().sigmoid() if self.several else logits.float().softmax(1)
 
     @property
     def threshold(self) -> Threshold:
@@ -79,6 +86,7 @@ def describe(run: Run) -> None:
             "options": plain(run.options),
             "settings": plain(run.settings),
             "classes": run.classes,
+            "several": run.several,
             "data": run.data,
             "versions": {name: version(name) for name in ("wsol", "torch", "torchvision", "timm", "lightning")}
             | {"python": platform.python_version()},
@@ -101,6 +109,7 @@ def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best", **giv
         method = method_class(str(about["method"]))
         settings, options = resolve(method, None, about["settings"] | about["options"] | given)
         run = build(folder, method, settings, options, list(about["classes"]), about["data"], load=False)
+        run.several = bool(about.get("several", False))
     except (KeyError, TypeError) as error:
         raise WsolError(f"{folder / 'run.json'}: incomplete ({error}); train again") from error
     except WsolError as error:

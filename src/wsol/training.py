@@ -58,6 +58,7 @@ def train(
     L.seed_everything(settings.seed, workers=True, verbose=False)
     training, validation = _photos(data, settings)
     run = build(folder, kind, settings, options, training.classes, str(getattr(data, "name", data)))
+    run.several = any(sample.present for sample in training.samples)
     if resume:
         _check_resumable(run)
     describe(run)
