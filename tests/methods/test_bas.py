@@ -24,12 +24,14 @@ def set_masks(network, value: float) -> None:
     torch.nn.init.constant_(network.head_mask.bias, value)
 
 
-@BOTH
 @pytest.mark.parametrize("boundary", ["a", "b"])
-def test_equals_its_slow_twin(method, boundary: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "options"), [(BAS, {}), (BAS, {"rectify": True}), (AEPL, {}), (AEPL, {"relative": True})]
+)
+def test_equals_its_slow_twin(method, boundary: str, options: dict) -> None:
     """From boundary a the masks are twice as fine as the class maps."""
     images, labels = batch()
-    network = made(method, boundary, foreground_weight=0.3, area_weight=1.7)
+    network = made(method, boundary, foreground_weight=0.3, area_weight=1.7, **options)
     terms = network.loss(images, labels)
     expected = oracle.bas(network, images, labels.tolist())
     weights = {"foreground": 0.3, "area": 1.7, "erased": 0.5, "erased_mask": 0.5, "pseudo": 0.5}
@@ -117,6 +119,17 @@ def test_thresholds_out_of_reach_erase_and_label_nothing() -> None:
     assert terms["pseudo"] == 0
     terms["pseudo"].backward()
     assert zero(network.head_mask.parameters())
+
+
+def test_the_foreground_may_teach_the_mask_alone() -> None:
+    images, labels = batch()
+    networks = [made(BAS, detach_maps=detach_maps) for detach_maps in (False, True)]
+    terms = [network.loss(images, labels)["foreground"] for network in networks]
+    assert terms[0].item() == terms[1].item() > 0
+    for term in terms:
+        term.backward()
+    assert [zero(network.head.parameters()) for network in networks] == [False, True]
+    torch.testing.assert_close(*(network.head_mask.weight.grad for network in networks))
 
 
 @BOTH

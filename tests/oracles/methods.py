@@ -7,15 +7,13 @@ from torch import Tensor
 
 def classify(head, features: Tensor) -> Tensor:
     """Logits (k,) of one feature (c, h, w), the slow way: class maps, then their mean."""
-    maps = head.hidden(features[None])[0]
-    weight, bias = head.classifier.weight[:, :, 0, 0], head.classifier.bias
-    class_maps = torch.einsum("kc,chw->khw", weight, maps) + bias[:, None, None]
-    return class_maps.mean((1, 2))
+    return torch.stack([class_map(head, features, k).mean() for k in range(len(head.classifier.bias))])
 
 
 def class_map(head, features: Tensor, label: int) -> Tensor:
     maps = head.hidden(features[None])[0]
-    return (head.classifier.weight[label, :, 0, 0, None, None] * maps).sum(0) + head.classifier.bias[label]
+    own = (head.classifier.weight[label, :, 0, 0, None, None] * maps).sum(0) + head.classifier.bias[label]
+    return own.clamp(min=0) if head.rectify else own
 
 
 def cam(method, images: Tensor, labels: list[int]) -> float:
@@ -96,7 +94,9 @@ def bas(method, images: Tensor, labels: list[int]) -> dict[str, float]:
             own = min_max(class_maps[label])
             kept = torch.tensor([[float(value < method.erase_threshold) for value in row] for row in own.tolist()])
             sums["erased"] += cross_entropy((class_maps * kept).mean((1, 2)), label)
-            weak = torch.tensor([[v if v <= method.mask_threshold else 0.0 for v in row] for row in mask.tolist()])
+            highest = max(v for row in mask.tolist() for v in row) if method.relative else 1.0
+            strong = method.mask_threshold * highest
+            weak = torch.tensor([[v if v <= strong else 0.0 for v in row] for row in mask.tolist()])
             sums["erased_mask"] += under(weak)
             values = [v for row in mask.tolist() for v in row]
             distances = [1 - v for v in values if v > method.foreground_above]

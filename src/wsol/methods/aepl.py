@@ -22,6 +22,7 @@ class AEPL(BAS):
 
     erase_threshold: t1, on the true class's map scaled to [0, 1].
     mask_threshold: t2, on the mask itself.
+    relative: t2 is a share of the mask's maximum instead.
     background_below: t3, a pixel of the mask below it is labelled 0.
     foreground_above: t4, one above it is labelled 1; pixels between t3 and t4 have no label.
     erased_weight: g2, weight of L_ae.
@@ -47,6 +48,7 @@ class AEPL(BAS):
         area_ramp: float = 0.0,
         erase_threshold: float = 0.7,
         mask_threshold: float = 0.7,
+        relative: bool = False,
         background_below: float = 0.2,
         foreground_above: float = 0.8,
         erased_weight: float = 0.5,
@@ -54,6 +56,8 @@ class AEPL(BAS):
         pseudo_weight: float = 0.5,
         averaged: int = 1,
         detach: bool = False,
+        detach_maps: bool = False,
+        rectify: bool = False,
         head_depth: int = 2,
         head_width: int = 1024,
     ) -> None:
@@ -66,12 +70,14 @@ class AEPL(BAS):
             area_ramp,
             averaged,
             detach,
+            detach_maps,
+            rectify,
             head_depth,
             head_width,
         )
         if background_below > foreground_above:
             raise ValueError(f"background_below {background_below} must not exceed foreground_above {foreground_above}")
-        self.erase_threshold, self.mask_threshold = erase_threshold, mask_threshold
+        self.erase_threshold, self.mask_threshold, self.relative = erase_threshold, mask_threshold, relative
         self.background_below, self.foreground_above = background_below, foreground_above
         self.erased_weight, self.erased_mask_weight = erased_weight, erased_mask_weight
         self.pseudo_weight = pseudo_weight
@@ -81,7 +87,8 @@ class AEPL(BAS):
         seen = self.streams(images, labels)
         own_map = min_max(choose(seen.class_maps, seen.classes[:, None]))
         kept = ~peak(own_map, self.erase_threshold, relative=False)
-        erased_mask = seen.mask * (seen.mask.detach() <= self.mask_threshold)
+        highest = seen.mask.detach().amax((2, 3), keepdim=True) if self.relative else 1.0
+        erased_mask = seen.mask * (seen.mask.detach() <= self.mask_threshold * highest)
         return self.suppression(seen, labels, progress) | {
             "erased": self.erased_weight * cross_entropy((seen.class_maps * kept).mean((2, 3)), labels),
             "erased_mask": self.erased_mask_weight * cross_entropy(seen.scores(erased_mask), labels),

@@ -23,10 +23,11 @@ class Streams:
     classes: Int[Tensor, " b"]
     mask: Float[Tensor, "b 1 h w"]
 
-    def scores(self, mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b k"]:
-        """Logits of the class maps under a mask, brought to their size."""
-        height, width = self.class_maps.shape[-2:]
-        return (self.class_maps * functional.adaptive_avg_pool2d(mask, (height, width))).mean((2, 3))
+    def scores(self, mask: Float[Tensor, "b 1 h w"], detach: bool = False) -> Float[Tensor, "b k"]:
+        """Logits of the class maps, with or without gradient into them, under a mask brought to their size."""
+        class_maps = self.class_maps.detach() if detach else self.class_maps
+        height, width = class_maps.shape[-2:]
+        return (class_maps * functional.adaptive_avg_pool2d(mask, (height, width))).mean((2, 3))
 
 
 @register
@@ -48,6 +49,8 @@ class BAS(Method):
     averaged: at test the mask is the mean over that many of the best classes, whatever class is asked (CUB: 80
         of 200); 1 gives the mask of the class itself, and no other filter is evaluated.
     detach: the localizer reads features without gradient into the backbone (not in the paper).
+    detach_maps: L_frg teaches the mask alone (extended code for VOC 2012).
+    rectify: ReLU on the class maps (CVPR code; not in the extended one).
     head_depth: 3x3 convolutions of the class head.
     head_width: channels of those convolutions.
     """
@@ -67,6 +70,8 @@ class BAS(Method):
         area_ramp: float = 0.0,
         averaged: int = 1,
         detach: bool = False,
+        detach_maps: bool = False,
+        rectify: bool = False,
         head_depth: int = 2,
         head_width: int = 1024,
     ) -> None:
@@ -74,10 +79,10 @@ class BAS(Method):
         if not 1 <= averaged <= classes:
             raise ValueError(f"averaged {averaged}: there are {classes} classes; give 1 to {classes}")
         self.backbone, self.boundary = backbone, backbone.boundary(boundary)
-        self.head = Head(backbone.channels(-1), classes, head_depth, head_width)
+        self.head = Head(backbone.channels(-1), classes, head_depth, head_width, rectify=rectify)
         self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
         self.foreground_weight, self.area_weight, self.area_ramp = foreground_weight, area_weight, area_ramp
-        self.averaged, self.detach = averaged, detach
+        self.averaged, self.detach, self.detach_maps = averaged, detach, detach_maps
 
     def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> dict[str, Tensor]:
         """progress: share of the training that is done, 0 to 1."""
@@ -94,7 +99,7 @@ class BAS(Method):
         ramp = min(1.0, progress / self.area_ramp) if self.area_ramp else 1.0
         return {
             "classification": cross_entropy(seen.logits, labels),
-            "foreground": self.foreground_weight * cross_entropy(seen.scores(seen.mask), labels),
+            "foreground": self.foreground_weight * cross_entropy(seen.scores(seen.mask, self.detach_maps), labels),
             "background": self.activation(seen).mean(),
             "area": ramp * self.area_weight * seen.mask.mean(),
         }
