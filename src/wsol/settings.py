@@ -60,7 +60,7 @@ class Settings:
     seed: of everything random.
     threshold: share of the heatmap's peak at which a box is cut; None: chosen on validation boxes when evaluating
         such a data set, else "auto".
-    val_per_class: photos a class that CUB's layout holds back from training for validation.
+    val_per_class: photos a class that CUB, ILSVRC and Pet hold back from training for validation.
     sheet_every: epochs between contact sheets of heatmaps; 0 for none.
     workers: processes that read photos.
     on_bad_image: what to do with photos that cannot be read.
