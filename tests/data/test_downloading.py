@@ -43,9 +43,10 @@ def test_what_cannot_be_fetched_is_said(tmp_path: Path, monkeypatch: pytest.Monk
         download("imagenet", tmp_path)
 
 
-def test_labels_need_no_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_torchvision_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any, **__: Any) -> None:
-        raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
+        raise ModuleNotFoundError("No module named 'gdown'", name="gdown")
 
-    monkeypatch.setattr(datasets, "Flowers102", missing)
-    download("flowers102", tmp_path)
+    monkeypatch.setattr(datasets, "Caltech256", missing)
+    with pytest.raises(WsolError, match="caltech256: torchvision fetches it by gdown; pip install gdown"):
+        download("caltech256", tmp_path)

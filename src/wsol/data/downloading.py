@@ -28,7 +28,6 @@ def download(name: str, folder: str | Path) -> None:
     try:
         getattr(datasets, kind)(str(folder), download=True, **options)
     except ModuleNotFoundError as error:
-        if error.name != "scipy":  # with which torchvision reads the labels of Flowers-102, once they are there
-            raise
+        raise WsolError(f"{name}: torchvision fetches it by {error.name}; pip install {error.name}") from error
     except (OSError, RuntimeError) as error:
         raise WsolError(f"{folder}: {name} could not be fetched ({error}); try again, or fetch it by hand") from error
