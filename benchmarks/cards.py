@@ -63,8 +63,8 @@ def measured(method: type[Method], results: Path) -> str:
         if own:
             where = f"[{folder.name}](../results/{folder.name}/table.md)"
             rows.append(measured_row(where, f"**{method.__name__}**", own))
-            if method.__name__ != "CAM":
-                rows.append(measured_row("", "CAM", figures(folder, "cam")))
+            if method.__name__ != "CAM" and (cam := figures(folder, "cam")):
+                rows.append(measured_row("", "CAM", cam))
             rows.append(measured_row("", "centre box", [each["CentreBox"] for each in own]))
     if not rows:
         return "Not measured yet."
