@@ -290,7 +290,7 @@ def _page(table: Table, jobs: list[Job], output: Path, photos: Dataset) -> None:
         "benchmark",
         html.escape(table.grid.about or table.grid.name),
         about=html.escape(table.grid.about or table.grid.name),
-        caption=html.escape(table.caption),
+        caption=html.escape(table.caption.replace("`", "")),
         head="".join(f"<th>{name}</th>" for name in table.head),
         table="\n".join(row(html.escape(who), cells) for who, cells in lines.items()),
         notes="".join(f"<li>{html.escape(note)}</li>" for note in table.notes),
