@@ -1,5 +1,8 @@
 """Every recipe: its network can be built and takes a training step."""
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -9,6 +12,13 @@ from wsol.settings import recipes_of, resolve
 from wsol.training import Loop
 
 ALL = [(kind, recipe) for kind in METHODS.values() for recipe in recipes_of(kind)]
+
+
+@pytest.fixture(autouse=True)
+def one_network_at_a_time() -> Iterator[None]:
+    """A scheduler and its optimiser hold each other, and with them the network, until somebody looks."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.parametrize(("kind", "recipe"), ALL, ids=[f"{kind.__name__}-{recipe}" for kind, recipe in ALL])

@@ -31,6 +31,29 @@ def test_the_real_sets_are_recognised(shared: Path) -> None:
     assert isinstance(open_data(shared / "flowers17", "test"), Flowers17)
 
 
+def listed(root: Path, label: str) -> None:
+    (root / "lists" / "test").mkdir(parents=True)
+    (root / "lists" / "test" / "image_ids.txt").write_text("a.png\n")
+    (root / "lists" / "test" / "class_labels.txt").write_text(f"a.png,{label}\n")
+    (root / "flowers" / "masks").mkdir(parents=True)
+    (root / "flowers" / "labels.csv").write_text(f"image,class,has_mask\na.png,{label},0\n")
+    (root / "photos.csv").write_text(f"path,label\na.png,{label}\n")
+    photo(root / "a.png")
+
+
+@pytest.mark.parametrize("data", ["lists", "flowers", "photos.csv"])
+def test_labels_beyond_any_data_set_are_refused_and_fill_no_memory(tmp_path: Path, data: str) -> None:
+    listed(tmp_path, "20200101")
+    with pytest.raises(WsolError, match=r"\.(txt|csv): label 20200101 is out of range"):
+        open_data(tmp_path / data, "test")
+
+
+def test_a_negative_label_is_refused(tmp_path: Path) -> None:
+    listed(tmp_path, "-1")
+    with pytest.raises(WsolError, match=r"labels\.csv: label -1 is out of range"):
+        open_data(tmp_path / "flowers", "test")
+
+
 def test_what_is_no_data_is_answered(tmp_path: Path) -> None:
     with pytest.raises(WsolError, match="did you mean creatures"):
         open_data("creature", "train")

@@ -1,6 +1,7 @@
 """What a data set is: photos with labels for training, and a truth that only evaluation reads."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,6 +15,7 @@ from wsol.errors import WsolError
 
 Split = Literal["train", "val", "test"]
 T = TypeVar("T")
+MOST_CLASSES = 100_000
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,19 @@ def held_back(labels: dict[T, Any], count: int) -> set[T]:
     for photo, label in labels.items():
         by_label.setdefault(label, []).append(photo)
     return {photo for photos in by_label.values() for photo in photos[max(len(photos) - count, 0) :]}
+
+
+def class_count(labels: Iterable[int], where: Path) -> int:
+    """One more than the highest label.
+
+    Raises WsolError, naming the file, for a label that no data set has: a slip of the pen would fill the memory.
+    """
+    count = 0
+    for label in labels:
+        if not 0 <= label < MOST_CLASSES:
+            raise WsolError(f"{where}: label {label} is out of range; classes are numbered from 0 without large gaps")
+        count = max(count, label + 1)
+    return count
 
 
 def split_of(place: int) -> Split:

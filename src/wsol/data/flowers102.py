@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 from scipy.io import loadmat
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth
+from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count
 from wsol.data.images import open_image
 from wsol.errors import WsolError
 
@@ -28,7 +28,9 @@ class Flowers102(Dataset):
         numbers = read_matrix(self.root / "setid.mat", LISTS[split])
         if len(numbers) and not 1 <= numbers.min() <= numbers.max() <= len(labels):
             raise WsolError(f"{self.root / 'setid.mat'}: lists photos without a label; fetch both .mat files again")
-        self.classes = [f"flower {number}" for number in range(1, labels.max(initial=0) + 2)]
+        self.classes = [
+            f"flower {number}" for number in range(1, class_count(labels.tolist(), self.root / "imagelabels.mat") + 1)
+        ]
         self.samples = [
             Sample(f"jpg/image_{number:05d}.jpg", int(labels[number - 1]), self.root / f"jpg/image_{number:05d}.jpg")
             for number in numbers.tolist()

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, split_of
+from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count, split_of
 from wsol.data.images import read_mask
 from wsol.errors import WsolError
 
@@ -28,7 +28,8 @@ class Flowers17(Dataset):
             raise WsolError(
                 f"{self.root / 'labels.csv'}: not readable as image,class,has_mask lines ({error})"
             ) from error
-        self.classes = [f"flower {number}" for number in range(max((label for _, label in rows), default=-1) + 1)]
+        count = class_count((label for _, label in rows), self.root / "labels.csv")
+        self.classes = [f"flower {number}" for number in range(count)]
         self.samples = []
         seen = [0] * len(self.classes)
         for name, label in rows:

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, check_boxes
+from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, check_boxes, class_count
 from wsol.errors import WsolError, listed
 
 
@@ -47,7 +47,7 @@ class Metadata(Dataset):
                 raise WsolError(f"{self.folder / 'class_labels.txt'}: {id} has two labels, {labels[id]} and {label}")
         if missing := [id for id in ids if id not in labels]:
             raise WsolError(f"{self.folder / 'class_labels.txt'}: no label for {', '.join(missing[:3])}")
-        count = max(labels.values(), default=-1) + 1
+        count = class_count(labels.values(), self.folder / "class_labels.txt")
         if classes is not None and count > classes:
             raise WsolError(
                 f"{self.folder / 'class_labels.txt'}: label {count - 1} is out of range for {classes} classes"

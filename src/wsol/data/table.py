@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, check_boxes, every_tenth
+from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, check_boxes, class_count, every_tenth
 from wsol.errors import WsolError
 
 CORNERS = ("x0", "y0", "x1", "y1")
@@ -97,7 +97,7 @@ class Csv(Dataset):
 
     def _classes(self, names: set[str]) -> list[str]:
         if all(name.isdecimal() for name in names):
-            return [str(number) for number in range(max(map(int, names), default=-1) + 1)]
+            return [str(number) for number in range(class_count(map(int, names), self.file))]
         return sorted(names)
 
     def _existing(self, photo: str, line: int) -> Path:
