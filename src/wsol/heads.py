@@ -1,4 +1,4 @@
-"""The class head that all methods of the CAM family share."""
+"""Heads on a backbone: of classes, which all methods of the CAM family share, and of a box."""
 
 from itertools import pairwise
 from typing import Literal
@@ -61,3 +61,24 @@ class Head(nn.Module):
         if self.rectify:
             class_maps = class_maps.relu()
         return class_maps.mean((2, 3)), class_maps
+
+
+class BoxHead(nn.Module):
+    """Averaged features to a box by two layers, which begin with the middle of the image, or the last ReLU may die.
+
+    channels: c of the features. width: hidden units. end: the last layer is a "relu", or a "sigmoid".
+    """
+
+    def __init__(self, channels: int, width: int = 512, end: Literal["relu", "sigmoid"] = "relu") -> None:
+        super().__init__()
+        self.hidden, self.last, self.end = nn.Linear(channels, width), nn.Linear(width, 4), end
+        nn.init.normal_(self.last.weight, std=0.01)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, features: Float[Tensor, "b c h w"], whole: float) -> Float[Tensor, "b 4"]:
+        """x0 y0 x1 y1 in units of which the image has `whole` a side."""
+        change = self.last(self.hidden(features.mean((2, 3))).relu()).float()
+        middle = change.new_tensor([0.25, 0.25, 0.75, 0.75])
+        if self.end == "sigmoid":
+            return whole * (change + middle.logit()).sigmoid()
+        return (change + whole * middle).relu()

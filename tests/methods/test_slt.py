@@ -144,10 +144,10 @@ def test_consistency_is_the_mean_square_over_maps_brought_back(maps, reduction) 
 
 def said(network: SLTNet, image: torch.Tensor, whole: float) -> list[float]:
     """What the regressor says of one image, corner by corner."""
-    hidden, _, last = network.head_box
+    hidden, last = network.head_box.hidden, network.head_box.last
     features = network.regressor_backbone(image[None])[0].mean((1, 2))
     raw = last.weight @ (hidden.weight @ features + hidden.bias).clamp(min=0) + last.bias
-    if network.box_end == "relu":
+    if network.head_box.end == "relu":
         return [max(0.0, value + share * whole) for value, share in zip(raw.tolist(), MIDDLE, strict=True)]
     odds = [share / (1 - share) * math.exp(value) for value, share in zip(raw.tolist(), MIDDLE, strict=True)]
     return [whole * each / (1 + each) for each in odds]
@@ -158,7 +158,7 @@ def said(network: SLTNet, image: torch.Tensor, whole: float) -> list[float]:
 def test_the_regressor_learns_the_localizers_boxes(unit, end) -> None:
     images, labels = batch()
     network = made(box_unit=unit, box_threshold=0.5, box_end=end)
-    torch.nn.init.normal_(network.head_box[2].weight)
+    torch.nn.init.normal_(network.head_box.last.weight)
     expected = 0.0
     for image in images:
         maps = maps_of(network, image)
@@ -188,8 +188,8 @@ def test_boxes_are_shares_of_the_image_in_order() -> None:
     images, _ = batch()
     for unit, side in (("grid", 8), ("image", 1)):
         network = made(box_unit=unit).eval()
-        torch.nn.init.zeros_(network.head_box[2].weight)
-        network.head_box[2].bias.data = (torch.tensor([0.75, 0.5, 0.25, 1.5]) - torch.tensor(MIDDLE)) * side
+        torch.nn.init.zeros_(network.head_box.last.weight)
+        network.head_box.last.bias.data = (torch.tensor([0.75, 0.5, 0.25, 1.5]) - torch.tensor(MIDDLE)) * side
         boxes = network.predict(images).boxes
         assert boxes is not None and boxes[0].tolist() == pytest.approx([0.25, 0.5, 0.75, 1])
 

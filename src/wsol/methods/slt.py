@@ -6,13 +6,13 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
 from wsol.boxes import find_boxes, normalise
 from wsol.errors import WsolError
-from wsol.heads import Head
+from wsol.heads import BoxHead, Head
 from wsol.maps import best_mean, flip_some, min_max, pick_class, relu_max, resize
 from wsol.method import Backbone, Images, Labels, Method, Prediction, Reference, Terms, cross_entropy, register
 from wsol.views import without_statistics
@@ -96,10 +96,10 @@ class SLTNet(Method):
         if parts != "localizer":
             self.classifier_backbone, self.regressor_backbone = deepcopy(backbone), deepcopy(backbone)
             self.head_class = Head(channels, classes, head_depth, head_width)
-            self.head_box = regressor(channels, box_width)
+            self.head_box = BoxHead(channels, box_width, box_end)
         self.alpha, self.best, self.beta, self.parts = alpha, min(best, classes), beta, parts
         self.averaged = min(averaged, classes) or self.best
-        self.box_threshold, self.box_unit, self.box_end = box_threshold, box_unit, box_end
+        self.box_threshold, self.box_unit = box_threshold, box_unit
         self.stride = backbone.stride(-1)
         self.jitter, self.flip, self.scales = v2.ColorJitter(*jitter), flip, scales
         self.detach_target, self.smt_on_transformed = detach_target, smt_on_transformed
@@ -171,12 +171,8 @@ class SLTNet(Method):
         return torch.from_numpy(np.concatenate(found)).float().to(heatmaps.device)
 
     def regressed(self, images: Images) -> Float[Tensor, "b 4"]:
-        """x0 y0 x1 y1 in units; it begins with the middle of the image, or the last ReLU may die."""
-        said = self.head_box(self.regressor_backbone(images).mean((2, 3))).float()
-        whole, middle = images.shape[-1] / self.unit(images), said.new_tensor([0.25, 0.25, 0.75, 0.75])
-        if self.box_end == "sigmoid":
-            return whole * (said + middle.logit()).sigmoid()
-        return (said + whole * middle).relu()
+        """x0 y0 x1 y1 in units."""
+        return self.head_box(self.regressor_backbone(images), images.shape[-1] / self.unit(images))
 
     def unit(self, images: Images) -> float:
         """Pixels of the input that one unit of the regressor stands for."""
@@ -195,11 +191,3 @@ class SLTNet(Method):
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         return prediction.evidence["heatmap"][:, None].expand(-1, classes.shape[1], -1, -1)
-
-
-def regressor(channels: int, width: int) -> nn.Sequential:
-    """Features to what is added to the middle of the image, which is nearly nothing at first."""
-    last = nn.Linear(width, 4)
-    nn.init.normal_(last.weight, std=0.01)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(channels, width), nn.ReLU(), last)
