@@ -121,6 +121,7 @@ def test_a_damaged_description_is_named(tmp_path: Path, text: str, said: str) ->
         ("classes", None, "incomplete"),
         ("settings", [], "incomplete"),
         ("settings", {"backbone": "resnet18", "epoch": 1}, "did you mean epochs"),
+        ("settings", {"backbone": None}, "incomplete ('backbone')"),
         ("settings", {"backbone": "resnet19"}, "there is no backbone 'resnet19'"),
         ("options", {"sigma": "wide"}, "sigma cannot be 'wide'"),
     ],

@@ -108,6 +108,8 @@ def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best", **giv
     try:
         method = method_class(str(about["method"]))
         settings, options = resolve(method, None, about["settings"] | about["options"] | given)
+        if settings.backbone is None:
+            raise KeyError("backbone")
         run = build(folder, method, settings, options, list(about["classes"]), about["data"], load=False)
         run.several = bool(about.get("several", False))
     except (KeyError, TypeError) as error:
