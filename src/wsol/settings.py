@@ -48,7 +48,7 @@ class Settings:
     learning_rate: of the backbone's weights.
     head_rate: factor on the learning rate for new layers, those whose name begins with `head_prefix`.
     head_prefix: name prefix of the parameters that take head_rate.
-    bias_rate: factor on the learning rate for biases (no weight decay where it is not 1).
+    bias_rate: factor on the learning rate for biases.
     momentum: of SGD, Nesterov's.
     weight_decay: of SGD.
     schedule: of the learning rate.
@@ -82,7 +82,7 @@ class Settings:
     bias_rate: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    schedule: Literal["constant", "step", "cosine", "onecycle"] = "cosine"
+    schedule: Literal["constant", "step", "cosine", "polynomial", "onecycle"] = "cosine"
     milestones: tuple[float, ...] = ()
     decay: float = 0.1
     warmup: float = 0.0

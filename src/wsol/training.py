@@ -172,7 +172,7 @@ class Loop(L.LightningModule):
         settings = self.settings
         groups = parameter_groups(self.method.named_parameters(), settings)
         optimiser = torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
+            groups, momentum=settings.momentum, nesterov=settings.momentum > 0, weight_decay=settings.weight_decay
         )
         steps = settings.epochs * self.steps_per_epoch
         return [optimiser], [{"scheduler": schedule(optimiser, settings, steps), "interval": "step"}]
@@ -188,14 +188,13 @@ def parameter_groups(named: Iterable[tuple[str, Tensor]], settings: Settings) ->
         {
             "params": parameters,
             "lr": settings.learning_rate * (settings.head_rate if new else 1) * (settings.bias_rate if bias else 1),
-            "weight_decay": 0.0 if bias and settings.bias_rate != 1 else settings.weight_decay,
         }
         for (new, bias), parameters in groups.items()
     ]
 
 
 def schedule(optimiser: torch.optim.Optimizer, settings: Settings, steps: int) -> LRScheduler:
-    """The learning rate's course over `steps`: constant, step, cosine or one-cycle, after a linear warm-up."""
+    """The learning rate's course over `steps`, after a linear warm-up; "polynomial" has the power 0.9."""
     if settings.schedule == "onecycle":
         return OneCycleLR(optimiser, [group["lr"] for group in optimiser.param_groups], total_steps=max(steps, 2))
     per_epoch = steps / max(settings.epochs, 1)
@@ -206,6 +205,8 @@ def schedule(optimiser: torch.optim.Optimizer, settings: Settings, steps: int) -
             return (step + 1) / warm
         if settings.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+        if settings.schedule == "polynomial":
+            return (1 - (step - warm) / max(steps - warm, 1)) ** 0.9
         if settings.schedule == "step":
             return settings.decay ** sum(step >= epoch * per_epoch for epoch in settings.milestones)
         return 1.0

@@ -244,6 +244,19 @@ def test_end_cuts_the_network_and_its_parameters() -> None:
     assert not any(name.startswith(("layer4", "fc")) for name, _ in cut.named_parameters())
 
 
+@torch.no_grad()
+def test_a_cut_copy_ends_earlier_and_leaves_the_whole_alone() -> None:
+    whole, x = build_backbone("mobilenetv1", map_stride=16, kept_strides=1).eval(), images()
+    names, last = list(whole.state_dict()), whole(x)
+    cut = whole.cut("module6")
+    assert torch.equal(cut(x), whole(x, until="module6"))
+    assert cut.boundaries[-1] == cut.boundary(-1) == "module6" and cut.stride(-1) == whole.stride("module6")
+    assert len(list(cut.parameters())) < len(list(whole.parameters()))
+    for parameter in cut.parameters():
+        parameter.zero_()
+    assert list(whole.state_dict()) == names and torch.equal(whole(x), last)
+
+
 def test_images_are_normalised_once() -> None:
     backbone = build_backbone("resnet18").eval()
     grey = backbone.mean.expand(1, 3, 64, 64)

@@ -1,5 +1,7 @@
 """BAS and AEPL against their slow twin, where their gradients may go, and their limiting cases."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from oracles import methods as oracle
@@ -31,13 +33,26 @@ def set_masks(network, value: float) -> None:
 def test_equals_its_slow_twin(method, boundary: str, options: dict) -> None:
     """From boundary a the masks are twice as fine as the class maps."""
     images, labels = batch()
-    network = made(method, boundary, foreground_weight=0.3, area_weight=1.7, **options)
+    network = made(method, boundary, foreground_weight=0.3, background_weight=0.7, area_weight=1.7, **options)
     terms = network.loss(images, labels)
     expected = oracle.bas(network, images, labels.tolist())
-    weights = {"foreground": 0.3, "area": 1.7, "erased": 0.5, "erased_mask": 0.5, "pseudo": 0.5}
+    weights = {"foreground": 0.3, "background": 0.7, "area": 1.7, "erased": 0.5, "erased_mask": 0.5, "pseudo": 0.5}
     for name, term in terms.items():
         assert term.item() == pytest.approx(weights.get(name, 1.0) * expected[name], abs=1e-5), name
-    assert 0 < terms["background"].item() < 1
+    assert 0 < terms["background"].item() < 0.7
+
+
+def test_of_several_classes_the_mask_is_one_drawn_and_stands_for_it_alone() -> None:
+    images, labels = batch()
+    network = made(AEPL)
+    several = torch.zeros(4, 5, dtype=torch.bool).scatter(1, torch.stack([labels, (labels + 1) % 5], 1), True)
+    torch.manual_seed(0)
+    drawn = network.streams(images, several).classes
+    assert not torch.equal(drawn, labels) and several.gather(1, drawn[:, None]).all()
+    torch.manual_seed(0)
+    terms, expected = network.loss(images, several), network.loss(images, drawn)
+    assert terms["classification"] != expected["classification"]
+    assert all(torch.equal(terms[name], expected[name]) for name in terms.keys() - {"classification"})
 
 
 @BOTH
@@ -49,6 +64,8 @@ def test_an_empty_mask_leaves_the_background_everything(method) -> None:
     positive = seen.logits.gather(1, labels[:, None])[:, 0] > 0
     assert positive.any()
     assert network.activation(seen)[positive].tolist() == pytest.approx([1.0] * int(positive.sum()))
+    doubled = replace(seen, logits=2 * seen.logits)  # so that a background above the whole would show
+    assert network.activation(doubled)[positive].tolist() == pytest.approx([0.5] * int(positive.sum()))
     assert network.loss(images, labels)["area"] == 0
 
 
@@ -98,6 +115,15 @@ def test_masks_learn_nothing_from_scores_without_them(name: str) -> None:
     network = made(AEPL)
     network.loss(images, labels)[name].backward()
     assert zero(network.head_mask.parameters()) and not zero(network.head.parameters())
+
+
+def test_masks_learn_from_what_is_left_of_them() -> None:
+    images, labels = batch()
+    for name in ("foreground", "erased_mask"):
+        network = made(AEPL)
+        network.loss(images, labels)[name].backward()
+        prefix, suffix = (network.backbone.get_submodule(path) for path in ("0", "4"))
+        assert not any(zero(module.parameters()) for module in (network.head_mask, network.head, prefix, suffix))
 
 
 def test_without_its_three_terms_aepl_is_bas() -> None:

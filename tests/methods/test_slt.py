@@ -210,6 +210,21 @@ def test_the_localizer_alone() -> None:
     assert prediction.boxes is None and not hasattr(network, "head_box")
 
 
+def test_the_localizer_alone_may_end_earlier() -> None:
+    images, labels = batch()
+    network = made(boundary="a").eval()
+    torch.nn.init.normal_(network.head_box.last.weight)
+    prediction = network.predict(images)
+    for image, heatmap, logits in zip(images, prediction.evidence["heatmap"], prediction.logits, strict=True):
+        early = network.classifier_backbone(image[None], until="a")[0]  # still equal to the localizer's
+        maps = torch.stack([class_map(network.head, early, k) for k in range(5)])
+        torch.testing.assert_close(heatmap, mean_of_best(maps, maps.mean((1, 2)), 2))
+        torch.testing.assert_close(logits, classify(network.head_class, network.classifier_backbone(image[None])[0]))
+    expected = torch.tensor([said(network, image, 16) for image in images])
+    torch.testing.assert_close(network.regressed(images), expected)
+    assert made(boundary="a", **STILL).loss(images, labels)["consistency"] == 0
+
+
 def test_the_regressor_alone_learns_from_given_boxes() -> None:
     images, labels = batch()
     whole, part = made(), made(parts="regressor")

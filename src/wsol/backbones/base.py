@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -90,6 +91,15 @@ class Backbone(nn.Module):
         if boundary not in self.boundaries:
             raise WsolError(f"there is no boundary {boundary!r} in this backbone; it has {', '.join(self.boundaries)}")
         return str(boundary)
+
+    def cut(self, boundary: str | int) -> "Backbone":
+        """A copy that ends at a boundary, without the library's classifier."""
+        part, last = deepcopy(self), self.boundary(boundary)
+        part.boundaries = self.boundaries[: self.boundaries.index(last) + 1]
+        part._counted = [name for name in part.boundaries if name in self._counted or name == last]
+        part._own_classifier = [(None, False)]
+        _prune(part, {path for name in part.boundaries for path in self._paths[name]})
+        return part
 
     def in_order(self, boundaries: tuple[str | int, ...]) -> tuple[str, ...]:
         """Names of boundaries, shallow to deep. Raises WsolError for an unknown or repeated one, or none."""

@@ -44,6 +44,7 @@ class AEPL(BAS):
         classes: int,
         boundary: str | int = -2,
         foreground_weight: float = 0.5,
+        background_weight: float = 1.0,
         area_weight: float = 1.5,
         area_ramp: float = 0.0,
         erase_threshold: float = 0.7,
@@ -66,6 +67,7 @@ class AEPL(BAS):
             classes,
             boundary,
             foreground_weight,
+            background_weight,
             area_weight,
             area_ramp,
             averaged,
@@ -87,11 +89,12 @@ class AEPL(BAS):
         seen = self.streams(images, labels)
         own_map = min_max(choose(seen.class_maps, seen.classes[:, None]))
         kept = ~peak(own_map, self.erase_threshold, relative=False)
-        highest = seen.mask.detach().amax((2, 3), keepdim=True) if self.relative else 1.0
-        erased_mask = seen.mask * (seen.mask.detach() <= self.mask_threshold * highest)
+        sure = seen.mask.detach().float()
+        highest = sure.amax((2, 3), keepdim=True) if self.relative else 1.0
+        erased_mask = seen.mask * (sure <= self.mask_threshold * highest)
         return self.suppression(seen, labels, progress) | {
-            "erased": self.erased_weight * cross_entropy((seen.class_maps * kept).mean((2, 3)), labels),
-            "erased_mask": self.erased_mask_weight * cross_entropy(seen.scores(erased_mask), labels),
+            "erased": self.erased_weight * cross_entropy((seen.class_maps * kept).mean((2, 3)), seen.classes),
+            "erased_mask": self.erased_mask_weight * cross_entropy(seen.scores(erased_mask), seen.classes),
             "pseudo": self.pseudo_weight * min(1.0, 5 * progress) * self.pseudo(seen).mean(),
         }
 

@@ -41,8 +41,11 @@ class BAS(Method):
         L_bas = relu(frozen_f2(sg(F) * (1 - M))_y) / sg(relu(z_y)), and 1 without gradient where that exceeds 1
         L = L_cls + alpha L_frg + L_bas + beta L_ac;  map_c = M_c
 
+    Where a photo holds several classes, y is one of them, drawn at random; L_cls alone asks for all.
+
     boundary: where the localizer reads and the suffix begins.
     foreground_weight: alpha, weight of L_frg (MobileNetV1: 0.5).
+    background_weight: of L_bas (paper: 1).
     area_weight: beta, weight of L_ac (MobileNetV1 on CUB: 1.9 in the extended code, 1.5 in the CVPR code).
     area_ramp: share of the training over which beta rises from 0 (not in the paper: 0). Short schedules need it: until
         the class is learnt nothing holds the mask against its area, and an empty mask never comes back.
@@ -66,6 +69,7 @@ class BAS(Method):
         classes: int,
         boundary: str | int = -2,
         foreground_weight: float = 0.5,
+        background_weight: float = 1.0,
         area_weight: float = 1.5,
         area_ramp: float = 0.0,
         averaged: int = 1,
@@ -81,7 +85,8 @@ class BAS(Method):
         self.backbone, self.boundary = backbone, backbone.boundary(boundary)
         self.head = Head(backbone.channels(-1), classes, head_depth, head_width, rectify=rectify)
         self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
-        self.foreground_weight, self.area_weight, self.area_ramp = foreground_weight, area_weight, area_ramp
+        self.foreground_weight, self.background_weight = foreground_weight, background_weight
+        self.area_weight, self.area_ramp = area_weight, area_ramp
         self.averaged, self.detach, self.detach_maps = averaged, detach, detach_maps
 
     def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> dict[str, Tensor]:
@@ -97,10 +102,11 @@ class BAS(Method):
 
     def suppression(self, seen: Streams, labels: Labels, progress: float) -> dict[str, Tensor]:
         ramp = min(1.0, progress / self.area_ramp) if self.area_ramp else 1.0
+        foreground = seen.scores(seen.mask, self.detach_maps)
         return {
             "classification": cross_entropy(seen.logits, labels),
-            "foreground": self.foreground_weight * cross_entropy(seen.scores(seen.mask, self.detach_maps), labels),
-            "background": self.activation(seen).mean(),
+            "foreground": self.foreground_weight * cross_entropy(foreground, seen.classes),
+            "background": self.background_weight * self.activation(seen).mean(),
             "area": ramp * self.area_weight * seen.mask.mean(),
         }
 

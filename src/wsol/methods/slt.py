@@ -39,6 +39,7 @@ class SLTNet(Method):
         wsol locate runs/localizer PHOTOS --threshold 0.2 --format json --output boxes
         wsol train sltnet PHOTOS --parts regressor --pseudo-boxes boxes/results.jsonl --backbone vgg16 --output runs/slt
 
+    boundary: where the localizer ends (InceptionV3: Mixed_6e); the other two networks keep the whole backbone.
     alpha: weight of the localizer's cross-entropy once the class is among the K best (CUB: 0.4, ILSVRC: 0.2).
     best: K, how many classes count as the best, at most all (CUB: 30, ILSVRC: 100).
     averaged: class maps whose mean is the heatmap at test; 0 for K. 1 is the predicted class's own.
@@ -70,6 +71,7 @@ class SLTNet(Method):
         self,
         backbone: Backbone,
         classes: int,
+        boundary: str | int = -1,
         alpha: float = 0.4,
         best: int = 30,
         averaged: int = 0,
@@ -90,17 +92,17 @@ class SLTNet(Method):
         head_width: int = 1024,
     ) -> None:
         super().__init__()
-        channels = backbone.channels(-1)
         if parts != "regressor":
-            self.backbone, self.head = backbone, Head(channels, classes, head_depth, head_width)
+            self.backbone = backbone.cut(boundary)
+            self.head = Head(self.backbone.channels(-1), classes, head_depth, head_width)
         if parts != "localizer":
-            self.classifier_backbone, self.regressor_backbone = deepcopy(backbone), deepcopy(backbone)
-            self.head_class = Head(channels, classes, head_depth, head_width)
-            self.head_box = BoxHead(channels, box_width, box_end)
+            self.classifier_backbone, self.regressor_backbone = backbone, deepcopy(backbone)
+            self.head_class = Head(backbone.channels(-1), classes, head_depth, head_width)
+            self.head_box = BoxHead(backbone.channels(-1), box_width, box_end)
         self.alpha, self.best, self.beta, self.parts = alpha, min(best, classes), beta, parts
         self.averaged = min(averaged, classes) or self.best
         self.box_threshold, self.box_unit = box_threshold, box_unit
-        self.stride = backbone.stride(-1)
+        self.stride = backbone.stride(boundary)
         self.jitter, self.flip, self.scales = v2.ColorJitter(*jitter), flip, scales
         self.detach_target, self.smt_on_transformed = detach_target, smt_on_transformed
         self.vst_reduction, self.vst_maps = vst_reduction, vst_maps
