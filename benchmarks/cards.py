@@ -75,7 +75,7 @@ def measured(method: type[Method], results: Path) -> str:
 
 
 def figures(folder: Path, method: str) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{method}-*.json"))]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{method}-[0-9]*.json"))]
 
 
 def measured_row(where: str, name: str, runs: list[dict[str, Any]]) -> list[str]:
