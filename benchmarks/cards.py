@@ -33,7 +33,7 @@ LETTER = rf"(?:{'|'.join(GREEK)})(?:_[a-z])?|[gt]\d|[Kn]"
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     """Markdown, figures to the right."""
-    rule = ["---:" if name in ("seeds", *MEASURED, *PUBLISHED) else "---" for name in head]
+    rule = ["---:" if name in ("seeds", *MEASURED, "centre box", *PUBLISHED) else "---" for name in head]
     cells = ([f" {cell} " if cell else " " for cell in row] for row in (head, rule, *rows))
     return "\n".join(f"|{'|'.join(row)}|" for row in cells)
 
@@ -56,20 +56,19 @@ def settings(method: type[Method]) -> str:
 
 
 def measured(method: type[Method], results: Path) -> str:
-    """A row for each comparison in which the method took part, under it CAM and the box in the middle."""
-    rows: list[list[str]] = []
+    """A row for each comparison in which the method took part: in brackets CAM's mean, last the box in the middle."""
+    rows, name = [], method.__name__.lower()
     for folder in sorted(each for each in results.iterdir() if each.is_dir()):
-        own = figures(folder, method.__name__.lower())
-        if own:
+        if own := figures(folder, name):
+            cam = figures(folder, "cam") if name != "cam" else []
+            values = [beside(cell(own, column), cell(cam, column)) for column in MEASURED]
+            middle = [own[0]["CentreBox"]]
             where = f"[{folder.name}](../results/{folder.name}/table.md)"
-            rows.append(measured_row(where, f"**{method.__name__}**", own))
-            if method.__name__ != "CAM" and (cam := figures(folder, "cam")):
-                rows.append(measured_row("", "CAM", cam))
-            rows.append(measured_row("", "centre box", [each["CentreBox"] for each in own]))
+            rows.append([where, str(len(own)), *values, cell(middle, "MaxBoxAcc") or cell(middle, "PxAP")])
     if not rows:
         return "Not measured yet."
-    shown = [True] * 3 + [any(row[3 + number] for row in rows) for number in range(len(MEASURED))]
-    head = ["comparison", "", "seeds", *MEASURED]
+    head = ["comparison", "seeds", *MEASURED, "centre box"]
+    shown = [any(row[column] for row in rows) for column in range(len(head))]
     kept = [[each for each, keep in zip(row, shown, strict=True) if keep] for row in (head, *rows)]
     return table(kept[0], kept[1:])
 
@@ -78,10 +77,8 @@ def figures(folder: Path, method: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{method}-[0-9]*.json"))]
 
 
-def measured_row(where: str, name: str, runs: list[dict[str, Any]]) -> list[str]:
-    """Mean and spread; a spread of 0 is not shown."""
-    seeds = str(len(runs)) if name != "centre box" else ""
-    return [where, name, seeds, *(cell(runs, column).removesuffix(" ± 0.0") for column in MEASURED)]
+def beside(own: str, cam: str) -> str:
+    return f"{own} ({cam.split()[0]})" if own and cam else own
 
 
 def papers(method: type[Method]) -> str:

@@ -56,11 +56,21 @@ def test_the_settings_of_a_card_are_the_constructors(name: str) -> None:
 
 @EVERY
 def test_the_figures_of_a_card_are_those_of_the_results(name: str) -> None:
+    lines = [[cell.strip() for cell in line.split("|")] for line in card(name).splitlines()]
+    (head,) = [line for line in lines if "comparison" in line]
     for first in (ROOT / "docs" / "results").glob(f"*/{name}-0.json"):
-        runs = [json.loads(path.read_text()) for path in first.parent.glob(f"{name}-?.json")]
-        (row,) = [line for line in card(name).splitlines() if f"[{first.parent.name}]" in line]
-        for figure in ("Top1Cls", "GTKnownLoc", "MaxBoxAccV2"):
-            assert f" {mean(run[figure] for run in runs):.1f} " in row
+        runs, cams = [
+            [json.loads(path.read_text()) for path in first.parent.glob(f"{kind}-?.json")] for kind in (name, "cam")
+        ]
+        (row,) = [line for line in lines if line[1:] and line[1].startswith(f"[{first.parent.name}]")]
+        for figure in ("Top1Cls", "GTKnownLoc", "MaxBoxAccV2", "PxAP"):
+            shown = row[head.index(figure)] if figure in head else ""
+            if runs[0].get(figure) is None:
+                assert not shown
+                continue
+            assert shown.split()[0] == f"{mean(run[figure] for run in runs):.1f}"
+            if name != "cam" and cams:
+                assert shown.endswith(f"({mean(run[figure] for run in cams):.1f})")
 
 
 @EVERY
