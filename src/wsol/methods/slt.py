@@ -43,7 +43,7 @@ class SLTNet(Method):
     alpha: weight of the localizer's cross-entropy once the class is among the K best (CUB: 0.4, ILSVRC: 0.2).
     best: K, how many classes count as the best, at most all (CUB: 30, ILSVRC: 100).
     averaged: class maps whose mean is the heatmap at test; 0 for K. 1 is the predicted class's own.
-    beta: weight of the consistency of maps.
+    beta: weight of the consistency of maps; at 0 no changed photo is run.
     parts: "all"; the "localizer" alone, whose scores and boxes then count; or the "regressor" and the classifier, which
         learn from the training's pseudo_boxes and whose heatmap is the classifier's.
     box_threshold: share of the map's maximum at which boxes for the regressor are cut (paper: "top 20 % values").
@@ -124,7 +124,8 @@ class SLTNet(Method):
         """The localizer's two terms and its heatmaps."""
         classes = pick_class(labels)
         logits, class_maps = self.head(self.backbone(images))
-        other_logits, other_maps = self.seen_otherwise(images, class_maps)
+        changed = self.beta > 0 or self.smt_on_transformed
+        other_logits, other_maps = self.seen_otherwise(images, class_maps) if changed else (logits, class_maps)
         judged = [logits, other_logits] if self.smt_on_transformed else [logits]
         semantic = [cross_entropy(each, labels, self.tolerance(each, classes)) for each in judged]
         target = class_maps.detach() if self.detach_target else class_maps
