@@ -35,9 +35,9 @@ def eil(method, images: Tensor, labels: list[int], boundaries: list[str], varian
                 feature = _erased(feature, method.erase_threshold)
             else:
                 feature, before = image[None], None
-                for site in boundaries[: i + 1]:
-                    feature = method.backbone(feature, after=before, until=site)
-                    feature, before = _erased(feature, method.erase_threshold), site
+                for each in boundaries[: i + 1]:
+                    feature = method.backbone(feature, after=before, until=each)
+                    feature, before = _erased(feature, method.erase_threshold), each
             sums[1 + i] += cross_entropy(classify(method.head, method.backbone(feature, after=boundary)[0]), label)
     return [each / len(labels) for each in sums]
 

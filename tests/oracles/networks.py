@@ -8,7 +8,7 @@ from wsol.heads import Head
 
 
 def plain(seed: int = 0) -> Backbone:
-    """Three rectified stages without batch norm: sites a, b and the last, c; 8x8 maps from 32 pixels."""
+    """Three rectified stages without batch norm: stages a, b and the last, c; 8x8 maps from 32 pixels."""
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 10, 3, 1, 1), nn.ReLU()

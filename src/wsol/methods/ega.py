@@ -40,7 +40,7 @@ class EGA(CAM):
         both P and 1 - P; "spatial": the true class's softmax over pixels.
     entropy_reduction: "mean" over pixels, or the "sum" that the paper prints.
     clean_entropy: lambda_c, weight of H on the photos.
-    adversarial_entropy: lambda_a, weight of H on the changed photos.
+    adversarial_entropy: lambda_a, weight of H on the adversarial photos.
     save_memory: training takes the clean stream's gradients before it computes the other stream: half the activations.
     """
 

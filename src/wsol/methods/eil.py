@@ -79,15 +79,15 @@ class EIL(CAM):
 class MEIL(EIL):
     """EIL at several boundaries of one pass; each erased stream has its own loss.
 
-    Variant I (section 3.3, the adopted one): every site erases the intact stream, and the rest of the network runs
-    once more after it. Variant II: each site erases the stream that the site before it erased::
+    Variant I (section 3.3, the adopted one): every boundary erases the intact stream, and the rest of the network runs
+    once more after it. Variant II: each boundary erases the stream that the one before it erased::
 
-        I:   L = CE(intact) + sum_i sigma_i CE(erased at site i)
+        I:   L = CE(intact) + sum_i sigma_i CE(erased at boundary i)
         II:  L = CE(intact) + sigma_1 CE(erased at 1) + sigma_2 CE(erased at 1, then at 2) + ...
 
-    boundaries: the sites, by name or negative index (paper, VGG16: pool3 and pool4).
+    boundaries: where streams are erased, by name or negative index (paper, VGG16: pool3 and pool4).
     variant: "I" or "II".
-    sigmas: sigma_i, weight of each erased loss, one for all or one a site (not in the paper: 1).
+    sigmas: sigma_i, weight of each erased loss, one for all or one a boundary (not in the paper: 1).
     """
 
     def __init__(
