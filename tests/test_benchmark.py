@@ -127,6 +127,21 @@ def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path, loop:
         benchmark(slow, None, tmp_path / "out")
 
 
+def test_figures_of_a_changed_recipe_are_not_taken_for_ours(tmp_path: Path, loop: Loop) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("weight_decay: 0.5\n")
+    grid = write(tmp_path / "g.yaml", [{"method": "cam"}], recipe=str(recipe))
+    benchmark(grid, None, tmp_path / "out", weights=str(tmp_path / "resnet18.safetensors"))
+    assert str(tmp_path) not in (tmp_path / "out" / "cam-0.json").read_text()
+    benchmark(grid, None, tmp_path / "out", weights=str(tmp_path / "elsewhere" / "resnet18.safetensors"))
+    assert len(loop.calls) == 1
+    recipe.write_text("weight_decay: 0.1\n")
+    with pytest.raises(
+        WsolError, match=r"cam-0\.json: holds the figures of weight_decay 0\.5, not 0\.1, as its recipe"
+    ):
+        benchmark(grid, None, tmp_path / "out", weights=str(tmp_path / "resnet18.safetensors"))
+
+
 def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And show what they would have shown had each been trained; the page says so too."""
     rows = [
@@ -160,6 +175,7 @@ def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypa
     ("rows", "entries", "said"),
     [
         ([{"method": "cam"}], {"sed": 3}, "no entry 'sed'; did you mean seeds?"),
+        ([{"method": "cam"}], {"published": {"dta": "CUB"}}, "published: there is no 'dta'; did you mean data?"),
         ([{"method": "eill"}], {}, "did you mean eil?"),
         ([{"method": "eil", "boundry": "x"}], {}, "EIL has no setting 'boundry'; did you mean boundary?"),
         ([{"method": "cam", "vary": {"sigma": [1]}}], {}, "CAM has no setting 'sigma'"),

@@ -99,6 +99,51 @@ def test_data_without_boxes_have_no_box_figures(run: Run, tmp_path: Path) -> Non
     assert all(figures[name] is None for name in ("MaxBoxAcc", "GTKnownLoc", "Top1Loc", "PxAP", "Curves"))
 
 
+def stored(folder: Path, boxes: dict[str, bool]) -> Path:
+    """A CSV of a photo a class in every split named, with boxes or without."""
+    shown, file = photos(12), folder / "set.csv"
+    with open(file, "w", encoding="utf-8") as lines:
+        lines.write("path,label,x0,y0,x1,y1,split\n")
+        for split, known in boxes.items():
+            for index, name in enumerate(sorted(shown.classes)):
+                shown.image(index).save(folder / f"{split}{index}.png")
+                lines.write(f"{split}{index}.png,{name},{'1,2,20,25' if known else ',,,'},{split}\n")
+    return file
+
+
+@pytest.mark.parametrize("known", ["test", "val"])
+def test_a_threshold_is_chosen_where_validation_photos_have_boxes(run: Run, tmp_path: Path, known: str) -> None:
+    run.classes.sort()
+    figures = evaluate(run, stored(tmp_path, {"val": known == "val", "test": True}), workers=0)
+    assert figures["threshold_source"] == ("validation" if known == "val" else "auto")
+
+
+def test_a_fault_in_the_validation_photos_is_no_reason_to_do_without(run: Run, tmp_path: Path) -> None:
+    run.classes.sort()
+    file = stored(tmp_path, {"val": True, "test": True})
+    (tmp_path / "val0.png").write_bytes(b"cut off")
+    with pytest.raises(WsolError, match=r"val0\.png"):
+        evaluate(run, file, workers=0)
+    with pytest.warns(UserWarning, match=r"val0\.png"):
+        assert evaluate(run, file, workers=0, on_bad_image="skip")["threshold_source"] == "validation"
+
+
+def test_other_classes_are_no_others_by_number(run: Run, tmp_path: Path) -> None:
+    run.classes = [*sorted(run.classes)[:-1], "zebra"]
+    with pytest.raises(WsolError, match=r"set\.csv: has the class .* where the run .* knows zebra"):
+        evaluate(run, stored(tmp_path, {"test": True}), workers=0)
+
+
+def test_numbered_classes_need_not_reach_the_last(run: Run, tmp_path: Path) -> None:
+    shown, folder = photos(), tmp_path / "metadata" / "test"
+    folder.mkdir(parents=True)
+    (folder / "image_ids.txt").write_text("0.png\n1.png\n")
+    (folder / "class_labels.txt").write_text("0.png,0\n1.png,1\n")
+    for index in range(2):
+        shown.image(index).save(tmp_path / f"{index}.png")
+    assert evaluate(run, tmp_path, workers=0)["images"] == 2
+
+
 def test_few_classes_have_no_top5(tmp_path: Path) -> None:
     few = Creatures("train", images=8, size=36, classes=4)
     run = wsol.train("cam", few, tmp_path / "run", epochs=0, **OPTIONS)

@@ -88,6 +88,7 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(tmp_path: Path, monkeyp
         wsol.train("cam", photos(), tmp_path / "cut", **SMALL)
     monkeypatch.undo()
     wsol.train("cam", photos(), tmp_path / "cut", resume=True, **SMALL)
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
     resumed = tensors(wsol.load(tmp_path / "cut", "last"))
     last = tensors(wsol.load(tmp_path / "whole", "last"))
     assert all(torch.equal(last[name], resumed[name]) for name in whole)
@@ -97,10 +98,28 @@ def test_what_was_begun_is_not_overwritten_or_resumed_as_something_else(tmp_path
     wsol.train("cam", photos(), tmp_path, **SMALL | {"epochs": 0})
     with pytest.raises(WsolError, match="a run is stored here already"):
         wsol.train("cam", photos(), tmp_path, **SMALL)
-    with pytest.raises(WsolError, match="begun with other settings"):
-        wsol.train("cam", photos(), tmp_path, resume=True, **SMALL | {"learning_rate": 0.5})
+    with pytest.raises(WsolError, match=r"begun with learning_rate 0\.\d+, not 0\.5; resume"):
+        wsol.train("cam", photos(), tmp_path, resume=True, **SMALL | {"epochs": 0, "learning_rate": 0.5})
     with pytest.raises(WsolError, match="no run to resume"):
         wsol.train("cam", photos(), tmp_path / "nothing", resume=True, **SMALL)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_ended_before_it_learnt_may_be_mended_and_begun_again(tmp_path: Path, resume: bool) -> None:
+    with pytest.raises(WsolError, match="do not fill a batch"):
+        wsol.train("cam", photos(), tmp_path, **SMALL | {"batch_size": 64})
+    wsol.train("cam", photos(), tmp_path, resume=resume, **SMALL)
+    assert wsol.load(tmp_path).settings.batch_size == SMALL["batch_size"]
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    wsol.train("cam", photos(), tmp_path, **SMALL)
+    state = tmp_path / "resume.ckpt"
+    whole = state.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
+        state.write_bytes(damaged)
+        with pytest.raises(WsolError, match=r"resume\.ckpt: cannot be read"):
+            wsol.train("cam", photos(), tmp_path, resume=True, **SMALL)
 
 
 def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """A benchmark: every row of a grid with every seed, trained, measured and put into one table beside the paper's.
 
-OUTPUT/NAME-SEED.json    a run's figures, the command that gives them again, and its training's minutes
+OUTPUT/NAME-SEED.json    a run's figures, its settings, the command that gives them again, and its training's minutes
 OUTPUT/table.md, .csv    a row of the grid a line, mean and standard deviation over seeds
 OUTPUT/index.html        the same, with what each row finds in the same photos
 OUTPUT/runs/             the run folders
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from wsol.data import Chosen, Dataset, open_data, readable
-from wsol.errors import WsolError
+from wsol.errors import WsolError, listed
 from wsol.evaluation import evaluate
 from wsol.grid import Grid, Row, read_grid
 from wsol.page import embedded, sheet, write_page
@@ -33,6 +33,7 @@ METRICS = (*CLASSIFICATION, *(name for name in BOXES if name != "MaxBoxAcc50"), 
 COLUMNS = (*METRICS, "threshold", "minutes")
 PHOTOS = 6  # on the contact sheet
 SIDE = 160  # of each, pixels
+FILES = ("weights", "pseudo_boxes")  # settings that are paths
 Figures = list[dict[str, Any]]  # of one row, a dictionary a seed
 
 
@@ -45,6 +46,12 @@ class Job:
     kept: Path
     folder: Path
     command: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the run is made with; files by their names alone."""
+        files = {name: Path(value).name for name in FILES if (value := self.row.resolved.get(name))}
+        return self.row.resolved | files | {"seed": self.seed}
 
     @property
     def done(self) -> bool:
@@ -116,6 +123,13 @@ def _jobs(grid: Grid, data: str, output: Path, runs: Path) -> list[Job]:
                     f"{job.kept}: holds the figures of `{kept['command']}`, not of `{job.command}`; choose another "
                     "--output, or remove the file"
                 )
+            before = kept.get("settings", {})
+            if other := [name for name, value in job.settings.items() if before.get(name, value) != value]:
+                differing = listed([f"{name} {before[name]}, not {job.settings[name]}" for name in other])
+                raise WsolError(
+                    f"{job.kept}: holds the figures of {differing}, as its recipe said; choose another --output, or "
+                    "remove the file"
+                )
             jobs.append(job)
     return jobs
 
@@ -132,7 +146,7 @@ def command(row: Row, seed: int, data: str, recipe: str | None) -> str:
         elif isinstance(value, list | tuple):
             words += [f"--{option}", *map(str, value)]
         elif value is not None:
-            words += [f"--{option}", Path(value).name if name == "weights" else str(value)]
+            words += [f"--{option}", Path(value).name if name in FILES else str(value)]
     words += ["--seed", str(seed), "--output", folder]
     return f"{shlex.join(words)} && {shlex.join(['wsol', 'evaluate', folder, data])}"
 
@@ -158,7 +172,7 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path) -> None:
         minutes = None if begun else round((time.monotonic() - began) / 60, 1)  # nobody knows what came before
     figures = evaluate(job.folder, data, job.folder / "figures.json")
     del figures["Curves"], figures["run"]
-    write_json(job.kept, figures | {"minutes": minutes, "command": job.command})
+    write_json(job.kept, figures | {"minutes": minutes, "settings": job.settings, "command": job.command})
 
 
 def _left(jobs: list[Job]) -> str:
@@ -251,7 +265,8 @@ def cell(runs: Figures, column: str) -> str:
 def markdown(table: Table) -> str:
     """Mean and, from two seeds on, the standard deviation; the trivial boxes last; then the notes."""
     lines = [f"{table.caption}\n", f"| | {' | '.join(table.head)} |", f"|---|{'---:|' * len(table.head)}"]
-    lines += [f"| {who} | {' | '.join(cells)} |" for who, cells in table.body.items()]
+    names = {who: who.replace("|", "\\|") for who in table.body}
+    lines += [f"| {names[who]} | {' | '.join(cells)} |" for who, cells in table.body.items()]
     lines += [""] * bool(table.notes) + [f"* {note}" for note in table.notes]
     return "\n".join(lines) + "\n"
 

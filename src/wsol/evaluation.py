@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset
 from wsol import draw, processes
 from wsol.boxes import Threshold, check_threshold
 from wsol.data import Dataset, open_data, readable
-from wsol.data.dataset import Cases, Split
+from wsol.data.dataset import Cases, NoSplit, Split
 from wsol.data.metadata import Metadata
 from wsol.data.transforms import EvaluationImages, framed, ten_crop
 from wsol.errors import WsolError
@@ -250,12 +250,26 @@ def _pictures(
 def _open(run: Run, data: str | Path | Dataset, split: Split, on_bad_image: BadImage) -> Dataset:
     size = run.settings.image_size * 8 // 7
     photos = open_data(data, split, size=size, val_per_class=run.settings.val_per_class)
-    if len(photos.classes) != len(run.classes):
+    _check_classes(run, photos, data)
+    return readable(photos, on_bad_image)
+
+
+def _check_classes(run: Run, photos: Dataset, data: str | Path | Dataset) -> None:
+    """Raises WsolError unless the photos' classes are the run's; numbered ones need not reach the last."""
+    names, known = photos.classes, run.classes
+    if isinstance(photos, Metadata) and len(names) < len(known):
+        photos.classes = names = [str(number) for number in range(len(known))]
+    if len(names) != len(known):
         raise WsolError(
-            f"{data}: has {len(photos.classes)} classes, the run {run.folder} knows {len(run.classes)}; "
+            f"{data}: has {len(names)} classes, the run {run.folder} knows {len(known)}; "
             "evaluate the data set that it was trained on"
         )
-    return readable(photos, on_bad_image)
+    numbered = any(all(name.isdecimal() for name in each) for each in (names, known))
+    if other := [] if numbered else [pair for pair in zip(names, known, strict=True) if pair[0] != pair[1]]:
+        raise WsolError(
+            f"{data}: has the class {other[0][0]} where the run {run.folder} knows {other[0][1]}; "
+            "evaluate the data set that it was trained on"
+        )
 
 
 def _validation(run: Run, data: str | Path | Dataset, on_bad_image: BadImage) -> Dataset | None:
@@ -264,9 +278,11 @@ def _validation(run: Run, data: str | Path | Dataset, on_bad_image: BadImage) ->
         return None
     try:
         photos = _open(run, data, "val", on_bad_image)
-    except WsolError:  # no validation split
+    except NoSplit:
         return None
-    return photos if len(photos) and photos.has_boxes else None
+    cases = Cases(photos)
+    known = photos.has_boxes and any(len(cases.truth(index).boxes) for index in range(len(cases)))
+    return photos if known else None
 
 
 def _pass(

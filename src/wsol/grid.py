@@ -29,6 +29,7 @@ from wsol.settings import cast, check_key, method_class, plain, read_yaml, resol
 GRIDS = files("wsol") / "grids"
 KINDS: dict[str, Any] = {"about": str, "data": str, "recipe": str, "seeds": int, "settings": dict}
 KINDS |= {"rows": tuple[dict, ...], "columns": tuple[str, ...], "published": dict}
+PRINTED = ("data", "backbone", "source")
 ROW: dict[str, Any] = {"method": str, "name": str, "vary": dict, "paper": str}
 
 
@@ -96,6 +97,8 @@ def read_grid(grid: str | Path, recipe: str | None = None, seeds: int | None = N
     for key, value in entries.items():
         check_key(key, KINDS, f"{path}: a grid has no entry")
         entries[key] = cast(value, KINDS[key], f"{path}: {key}")
+    for key in entries.get("published", {}):
+        check_key(key, PRINTED, f"{path}: published: there is no")
     recipe = recipe or entries.get("recipe")
     seeds = entries.get("seeds", 1) if seeds is None else seeds
     assert seeds is not None

@@ -97,5 +97,5 @@ def _opened(photos: list[tuple[str, Photo]], on_bad: str) -> Iterator[tuple[str,
             yield name, open_image(photo) if isinstance(photo, str | Path) else to_rgb(photo)
         except WsolError as error:
             if on_bad == "raise":
-                raise
+                raise WsolError(f"{error}. Or skip such photos: --on-bad-image skip") from error
             warnings.warn(f"skipped: {error}", stacklevel=2)

@@ -1,5 +1,6 @@
 """Training: one loop for all methods, Lightning underneath. It reads photos and labels, never boxes or masks."""
 
+import csv
 import inspect
 import logging
 import math
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -22,7 +24,7 @@ from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
 from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.data.transforms import EvaluationImages, Shuffled, TrainingImages
-from wsol.errors import WsolError
+from wsol.errors import WsolError, listed
 from wsol.method import Method
 from wsol.metrics import ranks
 from wsol.progress import Progress
@@ -52,7 +54,7 @@ def train(
         recipe = "creatures"
     settings, options = resolve(kind, recipe, given)
     settings = _settle_backbone(settings)
-    if (folder / "run.json").exists() and not resume:
+    if _learnt(folder) and not resume:
         raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
 
     L.seed_everything(settings.seed, workers=True, verbose=False)
@@ -76,7 +78,7 @@ def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False) 
     }
     state = folder / "resume.ckpt"
     resume = resume and state.exists()
-    begun = torch.load(state, weights_only=True)["epoch"] + 1 if resume else 0
+    begun = _epochs_in(state) if resume else 0
     batches = DataLoader(
         TrainingImages(training, settings.image_size, settings.seed, _pseudo_boxes(run, training)),
         sampler=Shuffled(len(training), settings.seed, begun),
@@ -100,7 +102,7 @@ def fit(run: Run, training: Dataset, validation: Dataset, resume: bool = False) 
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
             gradient_clip_val=settings.clip or None,
             callbacks=[Progress(), snapshots],
-            logger=[CSVLogger(folder, "", "", flush_logs_every_n_steps=1), TensorBoardLogger(folder, "", "")],
+            logger=[_csv_log(folder, begun), TensorBoardLogger(folder, "", "")],
             log_every_n_steps=10,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -253,15 +255,44 @@ def _pseudo_boxes(run: Run, training: Dataset) -> Tensor | None:
     return read_pseudo_boxes(path, [sample.id for sample in training.samples])
 
 
+def _learnt(folder: Path) -> bool:
+    """Whether a run has left anything that a new one would overwrite."""
+    return any((folder / name).exists() for name in ("resume.ckpt", "best.safetensors"))
+
+
 def _check_resumable(run: Run) -> None:
     about = run.folder / "run.json"
     if not about.exists():
         raise WsolError(f"{run.folder}: no run to resume; leave --resume out to start one")
+    if not _learnt(run.folder):  # it ended before its first epoch did, perhaps by what has been mended since
+        return
     before = read_json(about)
-    now = {"method": type(run.method).__name__, "options": plain(run.options), "settings": plain(run.settings)}
-    for key, value in now.items():
-        if before.get(key) != value:
-            raise WsolError(f"{about}: was begun with other {key}; resume with the same ones: {before.get(key)}")
+    was = {"method": before.get("method"), **before.get("settings", {}), **before.get("options", {})}
+    now = {"method": type(run.method).__name__, **plain(run.settings), **plain(run.options)}
+    if other := [f"{key} {was.get(key)}, not {now.get(key)}" for key in was | now if was.get(key) != now.get(key)]:
+        raise WsolError(f"{about}: was begun with {listed(other)}; resume with the same or choose another --output")
+
+
+def _epochs_in(state: Path) -> int:
+    """How many epochs were finished when it was written."""
+    try:
+        return torch.load(state, weights_only=True)["epoch"] + 1
+    except (EOFError, KeyError, RuntimeError, TypeError, UnpicklingError) as error:
+        first = str(error).split("\n")[0]
+        raise WsolError(
+            f"{state}: cannot be read ({first}); remove it to begin anew, or keep the run's best network and leave it"
+        ) from error
+
+
+def _csv_log(folder: Path, begun: int) -> CSVLogger:
+    """metrics.csv, with the rows of the epochs that a resumed run has behind it: a new logger takes the file away."""
+    logger, path = CSVLogger(folder, "", "", flush_logs_every_n_steps=1), folder / "metrics.csv"
+    if begun and path.exists():
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < begun]
+        logger.experiment.metrics = rows
+        logger.experiment.save()
+    return logger
 
 
 @contextmanager

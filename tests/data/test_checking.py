@@ -120,7 +120,9 @@ def test_sizes_that_are_listed_wrongly(tmp_path: Path) -> None:
     root = lists(tmp_path, "a.png,1,2,3,4")
     photo(root / "b.png", 1, (41, 30))
     problems = check(root).problems
-    assert [str(root / "b.png") in each and "is 41 x 30, but listed as 40 x 30" in each for each in problems] == [True]
+    listed = root / "metadata" / "test" / "image_sizes.txt"
+    said = f"{root / 'b.png'}: is 41 x 30, but {listed} says 40 x 30"
+    assert [said in each for each in problems] == [True]
 
 
 def test_each_class_of_a_photo_is_looked_at(tmp_path: Path) -> None:

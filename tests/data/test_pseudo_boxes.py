@@ -36,6 +36,13 @@ def test_the_first_box_of_the_best_class_as_shares_in_the_photos_order(tmp_path:
     torch.testing.assert_close(found, torch.tensor([[0.1, 0.1, 0.6, 0.91], [0, 0, 1, 0.5]]))
 
 
+def test_lists_that_leave_out_the_suffix_find_their_photos(tmp_path: Path) -> None:
+    """VOC's and Pet's ids have none; a dot within a name stays."""
+    path = written(tmp_path / "results.jsonl", entry("2007_1.jpg", [10, 5, 60, 45]), entry("a.b.jpg", [0, 0, 50, 50]))
+    found = read_pseudo_boxes(path, ["a.b", "2007_1"])
+    torch.testing.assert_close(found, torch.tensor([[0, 0, 0.5, 1], [0.1, 0.1, 0.6, 0.9]]))
+
+
 def test_photos_without_a_box_are_counted_and_named(tmp_path: Path) -> None:
     path = written(tmp_path / "results.jsonl", entry("a/1.jpg", [10, 5, 60, 45]))
     ids = ["a/1.jpg", *(f"train/{index}.jpg" for index in range(7))]

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from wsol.data import VOC, Cases, Split, Truth, open_data
+from wsol.data.checking import check
 from wsol.data.voc import CLASSES
 from wsol.errors import WsolError
 
@@ -99,10 +100,38 @@ def test_wrong_files_are_named(tmp_path: Path, file: str, text: str, said: str) 
         VOC(root, "train")
 
 
+def test_all_wrong_files_are_named_at_once(tmp_path: Path) -> None:
+    root = voc(tmp_path, v1=[("cat", (1, 1, 2, 2))], v2=[("cat", (1, 1, 2, 2))], v3=[("cat", (1, 1, 2, 2))])
+    (root / "Annotations" / "v1.xml").unlink()
+    (root / "Annotations" / "v3.xml").write_text("<annotation>")
+    with pytest.raises(WsolError, match=r"v1\.xml: cannot be read .*; .*v3\.xml: cannot be read"):
+        VOC(root, "test")
+
+
+@pytest.mark.parametrize("box", [(20, 1, 2, 9), (1, 9, 2, 2), ("nan", 1, 2, 9), (1, 1, "inf", 9)])
+def test_boxes_that_are_none_are_named(tmp_path: Path, box: tuple) -> None:
+    photos = VOC(voc(tmp_path, t1=[("cat", (1, 1, 2, 2)), ("cat", box)]), "train")
+    with pytest.raises(WsolError, match=rf"t1\.xml: the box {' '.join(map(str, box))} .* is inverted or no number"):
+        photos.truth(0)
+
+
+def test_boxes_made_for_another_size_are_a_problem(tmp_path: Path) -> None:
+    root = voc(tmp_path, t1=[("cat", (1, 1, 12, 9))], v1=[("cat", (1, 1, 12, 9))])
+    file = root / "Annotations" / "v1.xml"
+    text = file.read_text()
+    for width, wrong in ((30, []), (15, [f"{root / 'JPEGImages' / 'v1.jpg'}: is 30 x 20, but {file} says 15 x 20"])):
+        size = f"<annotation><size><width>{width}</width><height>20</height><depth>3</depth></size>"
+        file.write_text(text.replace("<annotation>", size))
+        assert [each.split("; ")[0] for each in check(root, ["test"]).problems] == wrong
+
+
 def test_missing_lists_and_odd_masks_are_named(tmp_path: Path) -> None:
     root = voc(tmp_path, t1=[("cat", (1, 1, 2, 2))])
     Image.new("RGB", (30, 20)).save(root / "SegmentationClass" / "t1.png")
     with pytest.raises(WsolError, match=r"t1\.png: this mask has colours"):
+        VOC(root, "train").truth(0)
+    Image.new("L", (30, 20), 64).save(root / "SegmentationClass" / "t1.png")  # a palette image turned grey
+    with pytest.raises(WsolError, match=r"t1\.png: holds 64, which is no class"):
         VOC(root, "train").truth(0)
     (root / "ImageSets" / "Main").rename(root / "ImageSets" / "Segmentation")
     assert len(VOC(root, "train")) == 1

@@ -120,12 +120,14 @@ def _photo(photos: Dataset, index: int, part: Part) -> list[str]:
     sample, problems, known = photos.samples[index], [], 0
     try:
         size = photos.image(index).size
-        given = photos.size(index) if isinstance(photos, Metadata) else size
+        said = photos.said_size(index)
     except WsolError as error:
         return [str(error)]
-    if given != size:
-        said = f"is {size[0]} x {size[1]}, but listed as {given[0]} x {given[1]}"
-        problems.append(f"{sample.path}: {said}; correct image_sizes.txt")
+    if said is not None and said[1] != size:
+        file, (width, height) = said
+        problems.append(
+            f"{sample.path}: is {size[0]} x {size[1]}, but {file} says {width} x {height}; mend it or fetch the photo"
+        )
     for label in sample.present or (sample.label,):
         try:
             truth = photos.truth_of(index, label)

@@ -70,6 +70,9 @@ class Dataset(ABC):
         """(W, H) of the photo."""
         return self.image(index).size
 
+    def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
+        """(W, H) that a photo's boxes are made for, and the file that says so, where one does."""
+
     @abstractmethod
     def truth(self, index: int) -> Truth:
         """Boxes and masks of one photo's label, in pixels of the original image."""
@@ -100,6 +103,9 @@ class Chosen(Dataset):
 
     def size(self, index: int) -> tuple[int, int]:
         return self.photos.size(self.indices[index])
+
+    def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
+        return self.photos.said_size(self.indices[index])
 
     def truth(self, index: int) -> Truth:
         return self.photos.truth(self.indices[index])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, held_back
 from wsol.data.images import photos_in
-from wsol.data.voc_xml import boxes_in, names_in
+from wsol.data.voc_xml import boxes_in, names_in, size_in
 from wsol.errors import WsolError
 
 
@@ -38,6 +38,11 @@ class ILSVRC(Dataset):
             if (path in held) == (split == "val")
         ]
         self.has_boxes = (self.annotations / folder.name).is_dir()
+
+    def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
+        xml = self._xml(self.samples[index].path)
+        size = size_in(xml) if xml.is_file() else None
+        return None if size is None else (xml, size)
 
     def truth(self, index: int) -> Truth:
         sample = self.samples[index]

@@ -68,6 +68,10 @@ class Metadata(Dataset):
             raise WsolError(f"{self.folder / 'image_sizes.txt'}: no size for {id}, nor the photo to look it up")
         return self.image(index).size
 
+    def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
+        id = self.samples[index].id
+        return (self.folder / "image_sizes.txt", self._sizes[id]) if id in self._sizes else None
+
     def truth(self, index: int) -> Truth:
         id = self.samples[index].id
         if paths := self._mask_paths.get(id):

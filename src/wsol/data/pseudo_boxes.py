@@ -22,9 +22,10 @@ def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
             for number, line in enumerate(lines, 1):
                 try:
                     result = json.loads(line)
-                    if result["path"] in wanted:
-                        boxes[result["path"]] = _shares(result["findings"][0]["boxes"][0], result)
-                except (IndexError, KeyError, TypeError, ValueError) as error:
+                    named = {result["path"], result["path"].rpartition(".")[0]}  # VOC's and Pet's lists have no suffix
+                    for id in named & wanted:
+                        boxes[id] = _shares(result["findings"][0]["boxes"][0], result)
+                except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                     raise WsolError(
                         f"{path}: line {number} is no photo with a box; give the results.jsonl of wsol locate"
                     ) from error

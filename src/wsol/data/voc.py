@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, every_tenth
 from wsol.data.images import read_mask
-from wsol.data.voc_xml import boxes_in, names_in
-from wsol.errors import WsolError
+from wsol.data.voc_xml import boxes_in, names_in, size_in
+from wsol.errors import WsolError, listed
 
 CLASSES = ("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog")
 CLASSES += ("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
@@ -28,8 +30,20 @@ class VOC(Dataset):
     def __init__(self, root: str | Path, split: Split) -> None:
         self.root, self.name = Path(root), Path(root).name
         self.classes = list(CLASSES)
-        listed = self._list("val" if split == "test" else "train")
-        self.samples = [self._sample(id) for id in (listed if split == "test" else every_tenth(listed, split))]
+        ids = self._list("val" if split == "test" else "train")
+        self.samples, wrong = [], []
+        for id in ids if split == "test" else every_tenth(ids, split):
+            try:
+                self.samples.append(self._sample(id))
+            except WsolError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise WsolError(listed(wrong, "; "))
+
+    def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
+        xml = self._xml(self.samples[index].id)
+        size = size_in(xml)
+        return None if size is None else (xml, size)
 
     def truth(self, index: int) -> Truth:
         return self.truth_of(index, self.samples[index].label)
@@ -41,6 +55,10 @@ class VOC(Dataset):
         if not path.is_file():
             return Truth(boxes)
         values = read_mask(path)
+        if strange := sorted(set(np.unique(values).tolist()) - {*range(len(CLASSES) + 1), UNDECIDED}):
+            raise WsolError(
+                f"{path}: holds {strange[0]}, which is no class, 0 to 20 or 255; fetch the palette image again"
+            )
         return Truth(boxes, values == label + 1, values == UNDECIDED)
 
     def _sample(self, id: str) -> Sample:

@@ -23,7 +23,7 @@ def boxes_in(path: Path, name: str) -> Float[np.ndarray, "n 4"]:
     """Boxes of the objects of one name, x0 y0 x1 y1.
 
     The files count pixels from 1 and both corners as inside; a corner at 0, which some have, stays there.
-    Raises WsolError, naming the file, for a box that is none.
+    Raises WsolError, naming the file, for a box that is none: one without its numbers, or inverted.
     """
     try:
         corners = [
@@ -35,11 +35,28 @@ def boxes_in(path: Path, name: str) -> Float[np.ndarray, "n 4"]:
         raise WsolError(f"{path}: a bndbox must hold the numbers {', '.join(CORNERS)}; mend it") from error
     boxes = np.array(corners, np.float64).reshape(-1, 4)
     boxes[:, :2] = np.maximum(boxes[:, :2] - 1, 0)
+    right = np.isfinite(boxes).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1)
+    if not right.all():
+        box = " ".join(f"{value:g}" for value in corners[int(np.argmin(right))])
+        raise WsolError(f"{path}: the box {box} ({' '.join(CORNERS)}) is inverted or no number; mend it")
     return boxes
 
 
-def _objects(path: Path) -> list[ElementTree.Element]:
+def size_in(path: Path) -> tuple[int, int] | None:
+    """(W, H) of the photo as its file says, None where it does not."""
     try:
-        return ElementTree.parse(path).findall("object")
+        size = [int(_root(path).findtext(f"size/{side}") or 0) for side in ("width", "height")]
+    except ValueError as error:
+        raise WsolError(f"{path}: size must hold the whole numbers width and height; mend it") from error
+    return (size[0], size[1]) if all(size) else None
+
+
+def _objects(path: Path) -> list[ElementTree.Element]:
+    return _root(path).findall("object")
+
+
+def _root(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise WsolError(f"{path}: cannot be read as XML ({error}); fetch it again") from error
