@@ -54,6 +54,9 @@ def test_no_hyper_parameter_hides_a_setting() -> None:
         ({"epochs": True}, "it must be int"),
         ({"schedule": "cosin"}, "'cosine'"),
         ({"boundary": 1.5}, "it must be str or int"),
+        ({"sigma": "nan"}, "it must be float"),
+        ({"sigma": float("inf")}, "it must be float"),
+        ({"milestones": 3}, "it must be list"),
         ({"map_stride": "none"}, "it must be int or 'own'"),
     ],
 )

@@ -87,6 +87,8 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(tmp_path: Path, monkeyp
     with pytest.raises(Killed):
         wsol.train("cam", photos(), tmp_path / "cut", **SMALL)
     monkeypatch.undo()
+    with open(tmp_path / "cut" / "metrics.csv", "a") as file:
+        file.write("12.5,")  # killed while it wrote
     wsol.train("cam", photos(), tmp_path / "cut", resume=True, **SMALL)
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
     resumed = tensors(wsol.load(tmp_path / "cut", "last"))

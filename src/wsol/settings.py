@@ -190,12 +190,14 @@ def cast(value: Any, kind: Any, where: str) -> Any:
         if get_origin(choice) is tuple and isinstance(value, list | tuple):
             return tuple(cast(each, get_args(choice)[0], where) for each in value)
         if choice is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-            with suppress(ValueError):  # YAML takes 1e-3 for text
-                return float(value)
+            with suppress(ValueError, OverflowError):  # YAML takes 1e-3 for text
+                if math.isfinite(number := float(value)):
+                    return number
         if choice in (int, str, bool, dict) and type(value) is choice:
             return value
     wanted: list[str] = []
     for choice in choices:
         literal = get_origin(choice) is Literal
-        wanted += map(repr, get_args(choice)) if literal else [str(getattr(choice, "__name__", choice))]
+        name = "list" if get_origin(choice) is tuple else str(getattr(choice, "__name__", choice))
+        wanted += map(repr, get_args(choice)) if literal else [name]
     raise WsolError(f"{where} cannot be {value!r}; it must be {' or '.join(wanted)}")

@@ -279,9 +279,7 @@ def _epochs_in(state: Path) -> int:
         return torch.load(state, weights_only=True)["epoch"] + 1
     except (EOFError, KeyError, RuntimeError, TypeError, UnpicklingError) as error:
         first = str(error).split("\n")[0]
-        raise WsolError(
-            f"{state}: cannot be read ({first}); remove it to begin anew, or keep the run's best network and leave it"
-        ) from error
+        raise WsolError(f"{state}: cannot be read ({first}); remove it, and --resume begins anew") from error
 
 
 def _csv_log(folder: Path, begun: int) -> CSVLogger:
@@ -289,8 +287,8 @@ def _csv_log(folder: Path, begun: int) -> CSVLogger:
     logger, path = CSVLogger(folder, "", "", flush_logs_every_n_steps=1), folder / "metrics.csv"
     if begun and path.exists():
         with open(path, encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < begun]
-        logger.experiment.metrics = rows
+            rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdecimal()]  # whole ones
+        logger.experiment.metrics = [row for row in rows if int(row["epoch"]) < begun]
         logger.experiment.save()
     return logger
 

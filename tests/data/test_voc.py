@@ -134,6 +134,7 @@ def test_missing_lists_and_odd_masks_are_named(tmp_path: Path) -> None:
     with pytest.raises(WsolError, match=r"t1\.png: holds 64, which is no class"):
         VOC(root, "train").truth(0)
     (root / "ImageSets" / "Main").rename(root / "ImageSets" / "Segmentation")
+    (root / "ImageSets" / "Segmentation" / "train.txt").write_text("t1\n", encoding="utf-8-sig")
     assert len(VOC(root, "train")) == 1
     (root / "ImageSets" / "Segmentation" / "train.txt").unlink()
     with pytest.raises(WsolError, match=r"ImageSets/Main/train\.txt: this list"):

@@ -76,7 +76,8 @@ class VOC(Dataset):
             path = self.root / "ImageSets" / folder / f"{name}.txt"
             if path.is_file():
                 try:
-                    return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+                    text = path.read_text(encoding="utf-8-sig")
+                    return [line.split()[0] for line in text.splitlines() if line.strip()]
                 except UnicodeDecodeError as error:
                     raise WsolError(f"{path}: cannot be read ({error}); fetch it again") from error
         raise NoSplit(f"{self.root / 'ImageSets' / 'Main' / name}.txt: this list of photos is missing; fetch it again")
