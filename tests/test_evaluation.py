@@ -128,6 +128,18 @@ def test_a_fault_in_the_validation_photos_is_no_reason_to_do_without(run: Run, t
         assert evaluate(run, file, workers=0, on_bad_image="skip")["threshold_source"] == "validation"
 
 
+def test_validation_photos_without_boxes_are_not_opened(run: Run, tmp_path: Path) -> None:
+    run.classes.sort()
+    for split in ("train", "val", "test"):
+        for index, name in enumerate(run.classes):
+            path = tmp_path / "folder" / split / name / "photo.png"
+            path.parent.mkdir(parents=True)
+            photos(12).image(index).save(path)
+    path = tmp_path / "folder" / "val" / run.classes[0] / "photo.png"
+    path.write_bytes(b"cut off")
+    assert evaluate(run, tmp_path / "folder", workers=0)["threshold_source"] == "auto"
+
+
 def test_other_classes_are_no_others_by_number(run: Run, tmp_path: Path) -> None:
     run.classes = [*sorted(run.classes)[:-1], "zebra"]
     with pytest.raises(WsolError, match=r"set\.csv: has the class .* where the run .* knows zebra"):

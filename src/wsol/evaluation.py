@@ -84,7 +84,7 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else load(run, checkpoint)
     chosen = find_protocol(protocol)
-    photos = _open(run, data, split, on_bad_image)
+    photos = readable(_open(run, data, split), on_bad_image)
     if threshold is not None:
         check_threshold(threshold)
         source = "given"
@@ -247,11 +247,11 @@ def _pictures(
             draw.contact_sheet(rows).save(output.with_suffix(f".{name}.png"))
 
 
-def _open(run: Run, data: str | Path | Dataset, split: Split, on_bad_image: BadImage) -> Dataset:
+def _open(run: Run, data: str | Path | Dataset, split: Split) -> Dataset:
     size = run.settings.image_size * 8 // 7
     photos = open_data(data, split, size=size, val_per_class=run.settings.val_per_class)
     _check_classes(run, photos, data)
-    return readable(photos, on_bad_image)
+    return photos
 
 
 def _check_classes(run: Run, photos: Dataset, data: str | Path | Dataset) -> None:
@@ -277,12 +277,14 @@ def _validation(run: Run, data: str | Path | Dataset, on_bad_image: BadImage) ->
     if isinstance(data, Dataset):
         return None
     try:
-        photos = _open(run, data, "val", on_bad_image)
+        photos = _open(run, data, "val")
     except NoSplit:
         return None
+    if not photos.has_boxes:
+        return None
+    photos = readable(photos, on_bad_image)
     cases = Cases(photos)
-    known = photos.has_boxes and any(len(cases.truth(index).boxes) for index in range(len(cases)))
-    return photos if known else None
+    return photos if any(len(cases.truth(index).boxes) for index in range(len(cases))) else None
 
 
 def _pass(
