@@ -1,8 +1,10 @@
 """A method of your own in one file: features are dropped at random places, so that no single part can be relied on.
 
 `@register` makes it known to `wsol.train`, `wsol.evaluate` and `wsol.locate`; the arguments after `classes` become
-settings of recipes and runs.
+settings of recipes and runs, and with `**` those of the method that it extends.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +24,8 @@ class Forgetful(CAM):
 
     reference = Reference("forgetful", "Forgetful Networks Look Twice", "example", 2026)
 
-    def __init__(self, backbone: Backbone, classes: int, share: float = 0.5) -> None:
-        super().__init__(backbone, classes)
+    def __init__(self, backbone: Backbone, classes: int, share: float = 0.5, **cam: Any) -> None:
+        super().__init__(backbone, classes, **cam)
         self.share = share
 
     def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
@@ -36,6 +38,7 @@ class Forgetful(CAM):
 
 if __name__ == "__main__":
     settings = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 112, "epochs": 1}
-    run = wsol.train("forgetful", "creatures", "runs/forgetful", learning_rate=0.02, share=0.4, **settings)
+    options = {"share": 0.4, "head_depth": 1, "head_width": 64}  # its own and CAM's
+    run = wsol.train("forgetful", "creatures", "runs/forgetful", learning_rate=0.02, **options, **settings)
     figures = wsol.evaluate(run, "creatures")
     print({name: round(figures[name], 1) for name in ("Top1Cls", "MaxBoxAcc", "PxAP")})

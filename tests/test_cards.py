@@ -50,8 +50,9 @@ def test_what_is_out_of_date_is_named(tmp_path: Path) -> None:
 @EVERY
 def test_the_settings_of_a_card_are_the_constructors(name: str) -> None:
     listed = re.findall(r"(?m)^\| `(\w+)` \| `(.*?)` \|.*\w.* \|$", card(name))
-    given = list(inspect.signature(METHODS[name].__init__).parameters.values())[3:]
-    assert listed == [(each.name, str(each.default)) for each in given]
+    kinds = [METHODS["aepl"], METHODS["bas"]] if name == "aepl" else [METHODS[name]]  # AEPL's ends in BAS's
+    given = [each for kind in kinds for each in list(inspect.signature(kind.__init__).parameters.values())[3:]]
+    assert listed == [(each.name, str(each.default)) for each in given if each.kind is not each.VAR_KEYWORD]
 
 
 @EVERY

@@ -39,6 +39,19 @@ def test_every_method_has_the_papers_recipes() -> None:
         assert any(name.startswith("cub_") for name in names) and any(name.startswith("ilsvrc_") for name in names)
 
 
+def test_a_method_that_extends_another_has_its_options_too() -> None:
+    class Mine(EIL):
+        def __init__(self, backbone, classes: int, share: float = 0.5, sigma: float = 3.0, **eil) -> None:
+            super().__init__(backbone, classes, sigma=sigma, **eil)
+
+    assert list(options_of(Mine)) == ["share", "sigma", *(name for name in options_of(EIL) if name != "sigma")]
+    _, options = resolve(Mine, None, {"erase_threshold": "0.5"})
+    assert (options["share"], options["sigma"], options["erase_threshold"]) == (0.5, 3.0, 0.5)
+    assert {"eil", "head"}.isdisjoint(options)  # neither the word itself nor what CAM has and EIL does not take
+    with pytest.raises(WsolError, match="did you mean absolute"):
+        resolve(Mine, None, {"absolut": True})
+
+
 def test_no_hyper_parameter_hides_a_setting() -> None:
     names = {field.name for field in fields(Settings)}
     for kind in METHODS.values():

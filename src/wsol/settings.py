@@ -115,8 +115,18 @@ def method_class(name: str) -> type[Method]:
 
 
 def options_of(method: type[Method]) -> dict[str, inspect.Parameter]:
-    """A method's hyper-parameters: its constructor's arguments after the backbone and the classes."""
-    return dict(list(inspect.signature(method).parameters.items())[2:])
+    """A method's hyper-parameters: its constructor's arguments after the backbone and the classes.
+
+    Where it ends in `**`, those of the class that it extends follow.
+    """
+    options: dict[str, inspect.Parameter] = {}
+    for kind in method.__mro__:
+        own = list(inspect.signature(kind.__init__).parameters.values())[3:]
+        options = options | {each.name: each for each in own if each.name not in options}
+        if not own or own[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+            return options
+        del options[own[-1].name]
+    return options
 
 
 def resolve(method: type[Method], recipe: str | Path | None, given: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:

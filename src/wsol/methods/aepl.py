@@ -1,5 +1,7 @@
 """AEPL: adversarial erasing and pseudo labels on top of BAS (arXiv 2404.09475), a reconstruction."""
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -42,11 +44,6 @@ class AEPL(BAS):
         self,
         backbone: Backbone,
         classes: int,
-        boundary: str | int = -2,
-        foreground_weight: float = 0.5,
-        background_weight: float = 1.0,
-        area_weight: float = 1.5,
-        area_ramp: float = 0.0,
         erase_threshold: float = 0.7,
         mask_threshold: float = 0.7,
         relative: bool = False,
@@ -55,28 +52,9 @@ class AEPL(BAS):
         erased_weight: float = 0.5,
         erased_mask_weight: float = 0.5,
         pseudo_weight: float = 0.5,
-        averaged: int = 1,
-        detach: bool = False,
-        detach_maps: bool = False,
-        rectify: bool = False,
-        head_depth: int = 2,
-        head_width: int = 1024,
+        **bas: Any,
     ) -> None:
-        super().__init__(
-            backbone,
-            classes,
-            boundary,
-            foreground_weight,
-            background_weight,
-            area_weight,
-            area_ramp,
-            averaged,
-            detach,
-            detach_maps,
-            rectify,
-            head_depth,
-            head_width,
-        )
+        super().__init__(backbone, classes, **bas)
         if background_below > foreground_above:
             raise ValueError(f"background_below {background_below} must not exceed foreground_above {foreground_above}")
         self.erase_threshold, self.mask_threshold, self.relative = erase_threshold, mask_threshold, relative
