@@ -11,7 +11,8 @@
     columns: [Top1Cls, MaxBoxAcc]                  # all, if left out
     published: {data: CUB, backbone: VGG16}        # entries of published.yaml that stand beside ours, if any
 
-A row's `paper` is the `setting` of its published figure, with the row's settings in braces.
+A row's `paper` is the `setting` of its published figure, with the row's settings in braces; left out, the paper's
+result stands beside it, and where it is empty nothing does.
 """
 
 import re

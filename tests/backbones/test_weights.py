@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torchvision import models
+from torchvision.models import WeightsEnum
 
 from wsol.backbones import backbone_for, build_backbone
 from wsol.data import open_data
@@ -86,6 +87,16 @@ def test_a_damaged_file_is_named(tmp_path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{}")
     with pytest.raises(WsolError, match=r"cut.safetensors: not a readable safetensors"):
         build_backbone("resnet18", tmp_path / "cut.safetensors")
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "googlenet", "inception_v3", "densenet161"])
+def test_torchvisions_first_weights_are_fetched(name: str, monkeypatch) -> None:
+    def refused(self, **_) -> None:
+        raise OSError(str(self))
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", refused)
+    with pytest.raises(WsolError, match=r"_Weights\.IMAGENET1K_V1\)"):
+        build_backbone(name, "pretrained")
 
 
 def test_the_backbone_is_read_off_the_files_name(tmp_path) -> None:

@@ -142,6 +142,22 @@ def test_consistency_is_the_mean_square_over_maps_brought_back(maps, reduction) 
     assert network.loss(images, labels)["consistency"].item() == pytest.approx(7 * square / count, rel=1e-4)
 
 
+def test_gradient_reaches_the_unchanged_photos_maps_unless_detached() -> None:
+    images, labels = batch(64)
+    found = []
+    for detach in (False, True):
+        network = made(detach_target=detach, jitter=(0.0, 0.0, 0.0, 0.0), flip=1.0, scales=(1.0, 1.0))
+        term = network.loss(images, labels)["consistency"]
+        own = network.head(network.backbone(images))[1]
+        other = network.head(network.backbone(images.flip(-1)))[1].flip(-1)
+        expected = network.beta * ((other - (own.detach() if detach else own)) ** 2).mean()
+        grads = [torch.autograd.grad(each, network.head.classifier.weight)[0] for each in (term, expected)]
+        torch.testing.assert_close(*grads)
+        found.append((term.item(), grads[0]))
+    (value, both), (same, one) = found
+    assert value == pytest.approx(same) and not torch.allclose(both, one, rtol=1e-2)
+
+
 def said(network: SLTNet, image: torch.Tensor, whole: float) -> list[float]:
     """What the regressor says of one image, corner by corner."""
     hidden, last = network.head_box.hidden, network.head_box.last

@@ -58,8 +58,11 @@ class Architecture:
 
 
 def torchvision_network(make: Callable[..., nn.Module], **otherwise: Any) -> Callable[[bool, bool], nn.Module]:
-    """One of torchvision's constructors; `otherwise` are the options where its weights are not fetched."""
-    return lambda own, download: make(weights="DEFAULT") if download else make(weights=None, **otherwise)
+    """One of torchvision's constructors; `otherwise` are the options where its weights are not fetched.
+
+    Fetched are its first weights, with which the papers began: ResNet50's later ones are trained another way.
+    """
+    return lambda own, download: make(weights="IMAGENET1K_V1") if download else make(weights=None, **otherwise)
 
 
 def timm_network(name: str, **otherwise: Any) -> Callable[[bool, bool], nn.Module]:
