@@ -175,7 +175,15 @@ def test_saved_plots_keep_the_structure(run: Run, photos: Path, tmp_path: Path) 
 
 def made(boxes: list[list[float]], path: str = "b/é & c.jpg", size: tuple[int, int] = (400, 300)) -> Result:
     findings = tuple(
-        Finding(label, CLASSES[label], 0.5, np.array([box], float), np.ones(1), bright(10, 10, 90, 120), False)
+        Finding(
+            label,
+            CLASSES[label],
+            0.5,
+            np.array([box], float),
+            np.full(1, 1 - label / 4),
+            bright(10, 10, 90, 120),
+            label > 1,
+        )
         for label, box in enumerate(boxes)
     )
     return Result(path, size, 0.2, findings, image=Image.new("RGB", size, (50, 60, 70)))
@@ -205,6 +213,9 @@ def test_other_programs_read_what_is_written(tmp_path_factory: pytest.TempPathFa
         assert [each["category_id"] - 1 for each in found] == list(range(len(expected)))
         corners = [[x, y, x + w, y + h] for x, y, w, h in (each["bbox"] for each in found)]
         np.testing.assert_allclose(corners, expected, atol=0.011)
+        findings = next(each.findings for each in results if each.path == image["file_name"])
+        said = [(each.score, each.confidence[0], each.whole_image) for each in findings]
+        assert [(each["score"], each["confidence"], each["whole_image"]) for each in found] == said
 
     yolo = folder / "yolo"
     with warnings.catch_warnings():
@@ -233,7 +244,7 @@ def test_tables_pictures_and_heatmaps_come_back(tmp_path: Path) -> None:
     assert [(row["path"], row["name"], float(row["x1"]), float(row["confidence"])) for row in rows] == [
         ("b/é & c.jpg", CLASSES[0], 30.5, 1),
         ("d.jpg", CLASSES[0], 70, 1),
-        ("d.jpg", CLASSES[1], 9, 1),
+        ("d.jpg", CLASSES[1], 9, 0.75),
     ]
     read = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()]
     assert read == [result.to_dict() for result in results]

@@ -23,7 +23,8 @@ def one_network_at_a_time() -> Iterator[None]:
 
 @pytest.mark.parametrize(("kind", "recipe"), ALL, ids=[f"{kind.__name__}-{recipe}" for kind, recipe in ALL])
 def test_every_recipe_builds_and_takes_a_step(kind, recipe: str, tmp_path) -> None:
-    settings, options = resolve(kind, recipe, {"weights": "none"})
+    own = {"backbone": "mobilenetv1"} if recipe == "own_photos" else {}
+    settings, options = resolve(kind, recipe, {"weights": "none"} | own)
     classes = max(options.get("averaged", 1), 3)
     method = build(tmp_path, kind, settings, options, [str(label) for label in range(classes)], "photos").method
     loop = Loop(method.train(), settings, 1)

@@ -133,6 +133,15 @@ def test_without_its_three_terms_aepl_is_bas() -> None:
     torch.testing.assert_close(sum(whole.loss(images, labels).values()), sum(part.loss(images, labels).values()))
 
 
+def test_one_threshold_for_both_labels_leaves_no_pixel_out() -> None:
+    images, labels = batch()
+    network = made(AEPL, background_below=0.4, foreground_above=0.4, pseudo_weight=1.0)
+    masks = network.streams(images, labels).mask.flatten(1).tolist()
+    distances = [[1 - value if value > 0.4 else value for value in mask] for mask in masks]
+    expected = sum(sum(each) / len(each) for each in distances) / len(masks)
+    assert network.loss(images, labels)["pseudo"].item() == pytest.approx(expected, abs=1e-6)
+
+
 def test_thresholds_out_of_reach_erase_and_label_nothing() -> None:
     images, labels = batch()
     network = made(
@@ -197,6 +206,11 @@ def test_only_the_masks_asked_for_are_computed_and_the_best_are_averaged() -> No
     best = prediction.logits.argsort(1, descending=True)[:, :3]
     expected = torch.stack([every[i, best[i]].mean(0) for i in range(4)])
     torch.testing.assert_close(found, torch.stack([expected, expected], 1))
+    everyone = made(BAS, averaged=0).eval()
+    everyone.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        found = everyone.heatmaps(everyone.predict(images), asked)
+    torch.testing.assert_close(found, torch.stack([every.mean(1)] * 2, 1))
 
 
 def test_what_cannot_be() -> None:

@@ -9,7 +9,10 @@ from wsol.result import Result
 
 
 class CocoWriter(OneFile):
-    """coco.json; annotations carry a `score`. Annotations wait in a second file, so memory stays small."""
+    """coco.json; annotations wait in a second file, so memory stays small.
+
+    Beside what COCO asks for each carries its class's `score`, the box's `confidence`, and `whole_image`.
+    """
 
     name = "coco.json"
 
@@ -26,7 +29,7 @@ class CocoWriter(OneFile):
         image = {"id": self.images, "file_name": result.path, "width": width, "height": height}
         self.file.write(comma + json.dumps(image, ensure_ascii=False))
         for finding in result.findings:
-            for x0, y0, x1, y1 in finding.boxes.tolist():
+            for (x0, y0, x1, y1), chance in zip(finding.boxes.tolist(), finding.confidence.tolist(), strict=True):
                 comma = ",\n" if self.annotations else "\n"
                 self.annotations += 1
                 annotation = {
@@ -38,6 +41,8 @@ class CocoWriter(OneFile):
                     "iscrowd": 0,
                     "segmentation": [],
                     "score": round(finding.score, 6),
+                    "confidence": round(chance, 4),
+                    "whole_image": finding.whole_image,
                 }
                 self.waiting.write(comma + json.dumps(annotation))
 

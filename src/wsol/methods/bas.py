@@ -50,7 +50,7 @@ class BAS(Method):
     area_ramp: share of the training over which beta rises from 0 (not in the paper: 0). Short schedules need it: until
         the class is learnt nothing holds the mask against its area, and an empty mask never comes back.
     averaged: at test the mask is the mean over that many of the best classes, whatever class is asked (CUB: 80
-        of 200); 1 gives the mask of the class itself, and no other filter is evaluated.
+        of 200), 0 for all; 1 gives the mask of the class itself, and no other filter is evaluated.
     detach: the localizer reads features without gradient into the backbone (not in the paper).
     detach_maps: L_frg teaches the mask alone (extended code for VOC 2012).
     rectify: ReLU on the class maps (CVPR code; not in the extended one).
@@ -80,14 +80,14 @@ class BAS(Method):
         head_width: int = 1024,
     ) -> None:
         super().__init__()
-        if not 1 <= averaged <= classes:
-            raise ValueError(f"averaged {averaged}: there are {classes} classes; give 1 to {classes}")
+        if not 0 <= averaged <= classes:
+            raise ValueError(f"averaged {averaged}: there are {classes} classes; give 1 to {classes}, or 0 for all")
         self.backbone, self.boundary = backbone, backbone.boundary(boundary)
         self.head = Head(backbone.channels(-1), classes, head_depth, head_width, rectify=rectify)
         self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
         self.foreground_weight, self.background_weight = foreground_weight, background_weight
         self.area_weight, self.area_ramp = area_weight, area_ramp
-        self.averaged, self.detach, self.detach_maps = averaged, detach, detach_maps
+        self.averaged, self.detach, self.detach_maps = averaged or classes, detach, detach_maps
 
     def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> dict[str, Tensor]:
         """progress: share of the training that is done, 0 to 1."""
