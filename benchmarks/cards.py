@@ -56,13 +56,17 @@ def settings(method: type[Method]) -> str:
 
 
 def measured(method: type[Method], results: Path) -> str:
-    """A row for each comparison in which the method took part: in brackets CAM's mean, last the box in the middle."""
+    """A row for each comparison in which the method took part: in brackets CAM's mean, last the box in the middle.
+
+    CAM's is the mean over the method's own seeds.
+    """
     rows, name = [], method.__name__.lower()
     for folder in sorted(each for each in results.iterdir() if each.is_dir()):
         if own := figures(folder, name):
-            cam = figures(folder, "cam") if name != "cam" else []
-            values = [beside(cell(own, column), cell(cam, column)) for column in MEASURED]
-            middle = [own[0]["CentreBox"]]
+            cam = figures(folder, "cam") if name != "cam" else {}
+            same, runs = [cam[seed] for seed in own if seed in cam], list(own.values())
+            values = [beside(cell(runs, column), cell(same, column)) for column in MEASURED]
+            middle = [runs[0]["CentreBox"]]
             where = f"[{folder.name}](../results/{folder.name}/table.md)"
             rows.append([where, str(len(own)), *values, cell(middle, "MaxBoxAcc") or cell(middle, "PxAP")])
     if not rows:
@@ -73,8 +77,10 @@ def measured(method: type[Method], results: Path) -> str:
     return table(kept[0], kept[1:])
 
 
-def figures(folder: Path, method: str) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{method}-[0-9]*.json"))]
+def figures(folder: Path, method: str) -> dict[str, dict[str, Any]]:
+    """By seed."""
+    paths = sorted(folder.glob(f"{method}-[0-9]*.json"))
+    return {path.stem.removeprefix(f"{method}-"): json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def beside(own: str, cam: str) -> str:

@@ -61,17 +61,18 @@ def test_the_figures_of_a_card_are_those_of_the_results(name: str) -> None:
     (head,) = [line for line in lines if "comparison" in line]
     for first in (ROOT / "docs" / "results").glob(f"*/{name}-0.json"):
         runs, cams = [
-            [json.loads(path.read_text()) for path in first.parent.glob(f"{kind}-?.json")] for kind in (name, "cam")
+            {path.stem[-1]: json.loads(path.read_text()) for path in first.parent.glob(f"{kind}-?.json")}
+            for kind in (name, "cam")
         ]
         (row,) = [line for line in lines if line[1:] and line[1].startswith(f"[{first.parent.name}]")]
         for figure in ("Top1Cls", "GTKnownLoc", "MaxBoxAccV2", "PxAP"):
             shown = row[head.index(figure)] if figure in head else ""
-            if runs[0].get(figure) is None:
+            if runs["0"].get(figure) is None:
                 assert not shown
                 continue
-            assert shown.split()[0] == f"{mean(run[figure] for run in runs):.1f}"
+            assert shown.split()[0] == f"{mean(run[figure] for run in runs.values()):.1f}"
             if name != "cam" and cams:
-                assert shown.endswith(f"({mean(run[figure] for run in cams):.1f})")
+                assert shown.endswith(f"({mean(cams[seed][figure] for seed in runs):.1f})")
 
 
 @EVERY

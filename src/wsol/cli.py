@@ -219,7 +219,8 @@ def evaluate(
         The conventions of clova, cvpr16, psol or bas: they move scores by points.
     threshold
         Share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. Default: the
-        protocol's, else the recipe's, else the best on validation photos that have boxes, else auto.
+        protocol's, else the recipe's, else the best on validation photos that have boxes, else auto; for
+        maps the protocol's, else 0.2.
     checkpoint
         Which of the run's networks.
     ten_crop
@@ -335,7 +336,7 @@ def export(
     output
         Folder for what is found.
     format
-        As in `wsol locate`.
+        As in `wsol locate`, but for overlay: photos are not stored, and yolo has labels alone.
     threshold
         Share of the heatmap's peak at which boxes are cut, or auto. Default: as it was.
     """
