@@ -7,7 +7,6 @@ the ratio is the median over rounds. Maps are 14x14; each method is compared wit
 """
 
 import copy
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -20,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from wsol.backbones import build_backbone
 from wsol.method import Method
 from wsol.methods import AEPL, BAS, CAM, EGA, EIL, MEIL, ACoL, SLTNet
-from wsol.training import use_bf16
+from wsol.training import step_seconds, use_bf16
 
 app = App(help=__doc__)
 CAM1, CAM2, SAME_SIZE = {"head_depth": 1}, {"head_depth": 2}, {"scales": (1.0, 1.0)}
@@ -80,7 +79,8 @@ def cost(*, backbone: str = "vgg16", output: Path | None = None, rounds: int = 7
     seconds: dict[str, list[float]] = {name: [] for name in networks}
     for turn in range(rounds + 1):
         for name, network in networks.items():
-            spent = step(network, batch)
+            images = torch.rand(batch, 3, 224, 224).contiguous(memory_format=torch.channels_last)
+            spent = step_seconds(network.to(memory_format=torch.channels_last), images, labels(batch))  # type: ignore[call-overload]
             if turn:  # the first prepares kernels
                 seconds[name].append(spent)
     lines = [
@@ -126,19 +126,6 @@ def macs(network: Method, device: str = "cpu") -> float:
         terms = network.loss(torch.rand(1, 3, 224, 224, device=device), labels(1).to(device))
         torch.autograd.backward(list(terms.values()))
     return counter.total / 1e9
-
-
-def step(network: Method, batch: int) -> float:
-    """Seconds of one loss with its gradients."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = torch.rand(batch, 3, 224, 224).contiguous(memory_format=torch.channels_last)
-    began = time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16("auto")):
-        terms = network.loss(images, labels(batch))
-    torch.autograd.backward(list(terms.values()))
-    spent = time.perf_counter() - began
-    network.zero_grad(set_to_none=True)
-    return spent
 
 
 def labels(batch: int) -> torch.Tensor:

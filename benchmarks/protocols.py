@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from wsol.benchmark import cell
 from wsol.evaluation import evaluate
 from wsol.metrics import PROTOCOLS
 from wsol.run import load
@@ -31,8 +32,8 @@ def protocols(run: Path, data: str, *, threshold: float | None = None, output: P
         f"|---|---:|{'---:|' * len(shown)}---:|",
     ]
     for name, figures in found.items():
-        values = " | ".join(f"{figures[column]:.1f}" for column in shown)
-        lines.append(f"| `{name}` | {figures['threshold']:.2f} | {values} | {figures['CentreBox']['GTKnownLoc']:.1f} |")
+        cells = [f"`{name}`", *(cell([figures], column) for column in ("threshold", *shown))]
+        lines.append(f"| {' | '.join(cells)} | {cell([figures['CentreBox']], 'GTKnownLoc')} |")
     text = "\n".join(lines) + "\n"
     print(text)
     if output is not None:

@@ -21,8 +21,8 @@ from wsol.backbones import build_backbone
 from wsol.boxes import box_iou, find_boxes, normalise, scale_boxes
 from wsol.confidence import CONSTANT, WEIGHTS, signs
 from wsol.data import Dataset, open_data
+from wsol.data.dataset import NoSplit
 from wsol.data.transforms import EvaluationImages
-from wsol.errors import WsolError
 from wsol.methods import CAM
 from wsol.run import load
 from wsol.training import use_bf16
@@ -101,7 +101,7 @@ def opened(run: str) -> tuple[nn.Module, int, str]:
         return CAM(build_backbone(backbone, run), 1000, head="pretrained").eval(), SIDE, f"CAM on {backbone}"
     trained = load(run)
     name = f"{type(trained.method).__name__} on {trained.settings.backbone}"
-    return trained.method, trained.settings.image_size, name
+    return trained.method.cpu(), trained.settings.image_size, name
 
 
 def at_all(grid: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def hits(boxes: list[np.ndarray], photos: Dataset, indices: Tensor, sizes: Tenso
 def validation(run: str, data: str) -> Seen | None:
     try:
         return look(run, data, "val")
-    except WsolError:  # no such split
+    except NoSplit:
         return None
 
 

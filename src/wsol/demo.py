@@ -5,6 +5,7 @@ import time
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import lightning as L
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from wsol import draw
+from wsol import draw, processes
 from wsol.data.creatures import Creatures
 from wsol.data.dataset import Dataset
 from wsol.data.transforms import TrainingImages
@@ -22,7 +23,7 @@ from wsol.progress import console
 from wsol.run import Run, build, describe, load
 from wsol.settings import method_class, resolve
 from wsol.tally import BASELINES
-from wsol.training import fit, use_bf16
+from wsol.training import fit, step_seconds
 
 METHODS = ("cam", "eil")
 TRAINING = 0.7  # share of the budget; the rest draws, measures and writes
@@ -91,18 +92,13 @@ def _fresh(name: str, folder: Path, seed: int) -> Run:
 
 
 def _seconds_per_epoch(run: Run, photos: Dataset, steps: int = 8) -> float:
-    """From the fastest of a few steps of a network that is thrown away."""
-    settings, method = run.settings, deepcopy(run.method).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """From a few steps of a network that is thrown away; their median, as the machine may have other work."""
+    settings, device = run.settings, processes.device()
+    method = deepcopy(run.method).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images, labels = next(iter(DataLoader(TrainingImages(photos, settings.image_size), settings.batch_size)))
-    images = images.contiguous(memory_format=torch.channels_last)
-    spent = []
-    for _ in range(steps):
-        began = time.monotonic()
-        with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16(settings.precision)):
-            terms = method.loss(images, labels)
-        torch.autograd.backward(list(terms.values()))
-        spent.append(time.monotonic() - began)
-    return EPOCH * min(spent) * (len(photos) // settings.batch_size)
+    images, labels = images.to(device).contiguous(memory_format=torch.channels_last), labels.to(device)
+    spent = median(step_seconds(method, images, labels, settings.precision) for _ in range(steps))
+    return EPOCH * spent * (len(photos) // settings.batch_size)
 
 
 def _parts(figures: dict[str, Any], shown: Image.Image) -> dict[str, str]:

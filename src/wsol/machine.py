@@ -2,14 +2,14 @@
 
 import os
 import platform
-import time
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from wsol import processes
 from wsol.backbones import build_backbone
 from wsol.methods import CAM
-from wsol.training import use_bf16
+from wsol.training import step_seconds, use_bf16
 
 
 def report() -> dict[str, str]:
@@ -27,19 +27,15 @@ def report() -> dict[str, str]:
 
 def training_speed(seconds: float = 3.0, batch: int = 16) -> float:
     """Images a second of CAM's training step on resnet18 at 224 px."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = processes.device()
     method = CAM(build_backbone("resnet18"), 10).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.rand(batch, 3, 224, 224, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % 10
-    done, began = -batch, time.monotonic()
-    while time.monotonic() - began < seconds or done <= 0:
-        with torch.autocast(device, torch.bfloat16, enabled=use_bf16("auto")):
-            terms = method.loss(images, labels)
-        torch.autograd.backward(list(terms.values()))
-        if done < 0:  # the first step prepares kernels
-            began = time.monotonic()
-        done += batch
-    return done / (time.monotonic() - began)
+    step_seconds(method, images, labels)  # the first step prepares kernels
+    spent = [step_seconds(method, images, labels)]
+    while sum(spent) < seconds:
+        spent.append(step_seconds(method, images, labels))
+    return batch * len(spent) / sum(spent)
 
 
 def _version(name: str) -> str:

@@ -4,6 +4,7 @@ import os
 import warnings
 from typing import Any
 
+import torch
 import torch.distributed as dist
 
 
@@ -18,6 +19,13 @@ def join() -> None:
 def place() -> tuple[int, int]:
     """Which process this is, from 0, and of how many."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def device() -> torch.device:
+    """This process's GPU, where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def share(count: int) -> range:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from wsol import processes
 from wsol.backbones import build_backbone
 from wsol.boxes import Threshold, check_threshold
 from wsol.errors import WsolError
@@ -95,7 +96,7 @@ def describe(run: Run) -> None:
 
 
 def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best", **given: Any) -> Run:
-    """Opens a run folder: `wsol.load("runs/eil").method` is the network, in eval mode.
+    """Opens a run folder: `wsol.load("runs/eil").method` is the network, in eval mode, on the GPU where there is one.
 
     given: hyper-parameters and settings over the run's, of those that training does not read (`Method.at_test`).
 
@@ -118,7 +119,7 @@ def load(folder: str | Path, checkpoint: Literal["best", "last"] = "best", **giv
         raise WsolError(f"{folder / 'run.json'}: {error}") from error
     restore(run.method, folder / f"{checkpoint}.safetensors")
     run.checkpoint = {"checkpoint": checkpoint} | read_json(folder / f"{checkpoint}.json")
-    run.method.eval()
+    run.method.to(processes.device()).eval()
     return run
 
 

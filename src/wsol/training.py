@@ -5,6 +5,7 @@ import inspect
 import logging
 import math
 import signal
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,8 +44,9 @@ def train(
 ) -> Run:
     """Trains a method on photos with class labels and leaves a run folder.
 
-    method: its name, see `wsol methods`. data: a folder of class folders, a CSV, a known data set's folder, or
-    "creatures". output: the run folder. recipe: name or path of a recipe. resume: continue the run in `output`.
+    method: its name, see `wsol methods`. data: a folder of class folders, a CSV, a known data set's folder,
+    "creatures", or a data set, whose photos then validate too. output: the run folder. recipe: name or path of a
+    recipe. resume: continue the run in `output`.
     given: settings (wsol.settings.Settings) and the method's hyper-parameters, over the recipe's.
 
     Returns the run with its best network. Raises WsolError for anything a user can mend.
@@ -59,10 +61,11 @@ def train(
 
     L.seed_everything(settings.seed, workers=True, verbose=False)
     training, validation = _photos(data, settings)
-    run = build(folder, kind, settings, options, training.classes, str(getattr(data, "name", data)))
+    run = build(folder, kind, settings, options, training.classes, training.name)
     run.several = any(sample.present for sample in training.samples)
     if resume:
         _check_resumable(run)
+    training, validation = (readable(split, settings.on_bad_image) for split in (training, validation))
     describe(run)
     fit(run, training, validation, resume)
     return load(folder)
@@ -216,6 +219,18 @@ def schedule(optimiser: torch.optim.Optimizer, settings: Settings, steps: int) -
     return LambdaLR(optimiser, factor)
 
 
+def step_seconds(method: Method, images: Tensor, labels: Tensor, precision: str = "auto") -> float:
+    """How long one loss with its gradients takes, computed as in training; leaves no gradients behind."""
+    began = time.perf_counter()
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=use_bf16(precision)):
+        terms = method.loss(images, labels)
+    torch.autograd.backward(list(terms.values()))
+    if images.is_cuda:
+        torch.cuda.synchronize()
+    method.zero_grad(set_to_none=True)
+    return time.perf_counter() - began
+
+
 def use_bf16(precision: str) -> bool:
     """Whether to train under bf16 autocast: "auto" asks for units for it (AMX, AVX-512 BF16; a GPU from Ampere on)."""
     if precision != "auto":
@@ -240,7 +255,7 @@ def _photos(data: str | Path | Dataset, settings: Settings) -> tuple[Dataset, Da
             open_data(data, split, size=settings.image_size * 8 // 7, val_per_class=settings.val_per_class)
             for split in ("train", "val")
         )
-    training, validation = (readable(split, settings.on_bad_image) for split in splits)
+    training, validation = splits
     if len(training.classes) < 2:
         raise WsolError(f"{data}: only one class ({training.classes[0]}); training needs at least two class folders")
     return training, validation
@@ -267,6 +282,8 @@ def _check_resumable(run: Run) -> None:
     if not _learnt(run.folder):  # it ended before its first epoch did, perhaps by what has been mended since
         return
     before = read_json(about)
+    if before.get("classes") != run.classes:
+        raise WsolError(f"{about}: was begun with other classes; resume with the same or choose another --output")
     was = {"method": before.get("method"), **before.get("settings", {}), **before.get("options", {})}
     now = {"method": type(run.method).__name__, **plain(run.settings), **plain(run.options)}
     if other := [f"{key} {was.get(key)}, not {now.get(key)}" for key in was | now if was.get(key) != now.get(key)]:

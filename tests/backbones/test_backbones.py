@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
@@ -307,3 +308,22 @@ def test_own_head_gives_the_librarys_logits() -> None:
         backbone.own_head(7)
     with pytest.raises(WsolError, match="no classifier of its own"):
         build_backbone("vgg16").own_head(1000)
+
+
+def test_the_own_head_of_a_derived_network(tmp_path) -> None:
+    network = timm.create_model("regnetx_002").eval()
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    backbone = build_backbone("regnetx_002", tmp_path / "w.safetensors", map_stride=None).eval()
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in IMAGENET)
+    with torch.no_grad():
+        wanted = network((images() - mean) / std)
+        torch.testing.assert_close(backbone.own_head(1000)(backbone(images()))[0], wanted, rtol=1e-4, atol=1e-5)
+    for name in ("convnext_atto", "mobilenetv3_small_100"):  # a norm, or a layer, stands before the last layer
+        with pytest.raises(WsolError, match="no classifier of its own"):
+            build_backbone(name, map_stride=None).own_head(1000)
+
+
+def test_a_derived_network_normalises_as_its_weights_want() -> None:
+    for name, wanted in (("regnetx_002", 0.485), ("tf_efficientnet_lite0", 0.5)):
+        assert timm.create_model(name).pretrained_cfg["mean"][0] == wanted
+        assert build_backbone(name, map_stride=None).mean.flatten()[0].item() == pytest.approx(wanted)

@@ -33,9 +33,19 @@ def derive(name: str) -> Architecture:
         if path in cuts or path == chain[-1]:
             stages[path], begun = begun, []
     behind = tuple(f"{child}." for child, _ in network.named_children() if not any(_inside(p, child) for p in chain))
-    classifier = network.get_classifier()
-    path = next((p for p, m in network.named_modules() if m is classifier), None)
-    return Architecture(make, stages, behind, path if isinstance(classifier, nn.Linear) else None)
+    cfg = network.pretrained_cfg
+    return Architecture(
+        make, stages, behind, _classifier(network, images, wanted), statistics=(tuple(cfg["mean"]), tuple(cfg["std"]))
+    )
+
+
+def _classifier(network: Any, images: Tensor, features: Tensor) -> str | None:
+    """Path of the last layer, where it reads the averaged features and nothing stands between."""
+    layer = network.get_classifier()
+    if not isinstance(layer, nn.Linear) or layer.in_features != features.shape[1]:
+        return None
+    direct = torch.allclose(layer(features.mean((2, 3))), network(images), atol=1e-4)
+    return next(path for path, module in network.named_modules() if module is layer) if direct else None
 
 
 def _chain(network: nn.Module, cuts: list[str], x: Tensor, wanted: Tensor) -> list[str]:

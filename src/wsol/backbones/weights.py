@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from wsol.errors import WsolError
+from wsol.errors import WsolError, listed
 
 
 def load_weights(network: nn.Module, path: Path, removed: tuple[str, ...], respelt: tuple[str, str] = ("", "")) -> None:
@@ -37,8 +37,8 @@ def load_weights(network: nn.Module, path: Path, removed: tuple[str, ...], respe
         if keys:
             subject = "the network" if what == "does not know" else "the file"
             raise WsolError(
-                f"{path}: weights do not fit this backbone: {subject} {what} {', '.join(keys[:3])}"
-                f"{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}; name the right --backbone"
+                f"{path}: weights do not fit this backbone: {subject} {what} {listed(keys, most=3)}; "
+                "name the right --backbone"
             )
     network.load_state_dict({key: given[key] for key in fits}, strict=False)
 
