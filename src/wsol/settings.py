@@ -107,10 +107,7 @@ class Settings:
 
 def method_class(name: str) -> type[Method]:
     """A method by its command-line name or as the paper spells it. Raises WsolError with a suggestion."""
-    if name.lower() not in METHODS:
-        close = difflib.get_close_matches(name.lower(), METHODS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(METHODS))}"
-        raise WsolError(f"there is no method {name!r}; {hint}")
+    check_key(name.lower(), METHODS, "there is no method")
     return METHODS[name.lower()]
 
 

@@ -180,7 +180,7 @@ class Tally:
         if not self.classified:
             unknown |= {name for name in scores if "Top" in name}
             if scores["Errors"]:
-                scores["Errors"] = {"Right": scores["GTKnownLoc"]} | scores["Errors"] | {"WrongClass": None}
+                scores["Errors"] |= {"WrongClass": None}
         for part in (scores, *(scores[name] for name in BASELINES), *scores["PerClass"].values()):
             part |= dict.fromkeys(unknown & set(part))
         scores["Interval95"] = {name: ends for name, ends in scores["Interval95"].items() if name not in unknown}

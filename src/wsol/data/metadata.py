@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, check_boxes, class_count
+from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, class_count
 from wsol.errors import WsolError, listed
 
 
@@ -25,13 +25,11 @@ class Metadata(Dataset):
     As the evaluator's release lays out CUB, ILSVRC and OpenImages30k, ROOT may also be dataset/NAME, with photos and
     masks, beside metadata/NAME, with the lists.
 
-    classes: number of classes, where the labels of the split do not reach the last one. Truth is read only when it
-    is asked for. Raises WsolError naming the file and id for lines that are wrong or contradict each other.
+    Truth is read only when it is asked for. Raises WsolError naming the file and id for lines that are wrong or
+    contradict each other.
     """
 
-    def __init__(
-        self, root: str | Path, split: str, classes: int | None = None, masks: str | Path | None = None
-    ) -> None:
+    def __init__(self, root: str | Path, split: str, masks: str | Path | None = None) -> None:
         root = Path(root)
         self.name = root.name
         lists, images = places(root)
@@ -46,13 +44,9 @@ class Metadata(Dataset):
             if labels.setdefault(id, label) != label:
                 raise WsolError(f"{self.folder / 'class_labels.txt'}: {id} has two labels, {labels[id]} and {label}")
         if missing := [id for id in ids if id not in labels]:
-            raise WsolError(f"{self.folder / 'class_labels.txt'}: no label for {', '.join(missing[:3])}")
+            raise WsolError(f"{self.folder / 'class_labels.txt'}: no label for {listed(missing)}")
         count = class_count(labels.values(), self.folder / "class_labels.txt")
-        if classes is not None and count > classes:
-            raise WsolError(
-                f"{self.folder / 'class_labels.txt'}: label {count - 1} is out of range for {classes} classes"
-            )
-        self.classes = [str(number) for number in range(count if classes is None else classes)]
+        self.classes = [str(number) for number in range(count)]
         self.samples = [Sample(id, labels[id], images / id) for id in ids]
 
     @property
@@ -84,12 +78,6 @@ class Metadata(Dataset):
             return Truth()
         # the published lists put x1 = x + width, and a few boxes a pixel outside: they count as they are
         return Truth(np.array(self._boxes[id], np.float64))
-
-    def check(self, index: int) -> None:
-        """Raises WsolError where a box does not lie in its photo."""
-        truth = self.truth(index)
-        if len(truth.boxes):
-            check_boxes(truth.boxes, self.size(index), f"{self.folder / 'localization.txt'}: {self.samples[index].id}")
 
     def check_all(self) -> None:
         """Raises WsolError that names all images with an inverted box, an unknown size or a missing mask.

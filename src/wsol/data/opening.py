@@ -19,7 +19,7 @@ from wsol.data.metadata import places as lists
 from wsol.data.pet import Pet
 from wsol.data.table import Csv
 from wsol.data.voc import VOC
-from wsol.errors import WsolError
+from wsol.errors import WsolError, listed
 from wsol.progress import bar
 
 LAYOUTS = (
@@ -85,7 +85,7 @@ def readable(photos: Dataset, on_bad_image: Literal["raise", "skip"]) -> Dataset
                 bad[index] = str(error)
     if not bad:
         return photos
-    named = "; ".join(list(bad.values())[:5]) + ("; ..." if len(bad) > 5 else "")
+    named = listed(list(bad.values()), "; ", most=5)
     if on_bad_image == "raise":
         raise WsolError(
             f"{len(bad)} of {len(photos)} photos cannot be used: {named}. Or skip them: --on-bad-image skip"

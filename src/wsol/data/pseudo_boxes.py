@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wsol.errors import WsolError
+from wsol.errors import WsolError, listed
 
 
 def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
@@ -32,9 +32,8 @@ def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
     except (OSError, UnicodeDecodeError) as error:
         raise WsolError(f"{path}: cannot be read ({error}); give the results.jsonl of wsol locate") from error
     if missing := [each for each in ids if each not in boxes]:
-        named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise WsolError(
-            f"{path}: {len(missing)} of {len(ids)} training photos have no box: {named}; "
+            f"{path}: {len(missing)} of {len(ids)} training photos have no box: {listed(missing, most=5)}; "
             "locate the folder that these names are relative to"
         )
     return torch.tensor([boxes[each] for each in ids], dtype=torch.float32).view(-1, 4)
