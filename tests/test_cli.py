@@ -57,7 +57,7 @@ def test_the_main_job_end_to_end(photos: Path, tmp_path: Path) -> None:
     assert {"MaxBoxAcc", "MaxBoxAccV2", "GTKnownLoc", "Top1Loc"} <= set(figures["CentreBox"]) & set(
         figures["WholeImage"]
     )
-    formats = "coco,yolo,voc,json,csv,overlay,heatmap"
+    formats = "coco,yolo,voc,json,csv,overlay,heatmap,coco"
     assert call("locate", tmp_path / "run", photos, "--output", tmp_path / "found", "--format", formats) == 0
     assert len(COCO(str(tmp_path / "found" / "coco.json")).imgs) == 24
     assert call("export", tmp_path / "found", "--output", tmp_path / "again", "--threshold", "0.7") == 0
@@ -129,6 +129,8 @@ def wrong(what: str, run: Path, photos: Path, tmp_path: Path) -> list[str | Path
         "no images": ["locate", run, tmp_path / "empty", *found],
         "bad image": ["locate", run, tmp_path / "truncated.jpg", *found],
         "no format": ["locate", run, photos, *found, "--format", "cocoo"],
+        "no batch": ["locate", run, photos, *found, "--batch-size", "0"],
+        "no batch to measure": ["evaluate", run, photos, "--batch-size", "0"],
         "no heatmaps": ["export", tmp_path / "empty", *found],
         "no method": ["cite", "eill"],
     }[what]
@@ -151,6 +153,8 @@ def wrong(what: str, run: Path, photos: Path, tmp_path: Path) -> list[str | Path
         ("no images", "no image found"),
         ("bad image", "truncated.jpg"),
         ("no format", "choose from coco"),
+        ("no batch", "batch_size cannot be 0"),
+        ("no batch to measure", "batch_size cannot be 0"),
         ("no heatmaps", "holds no heatmaps"),
         ("no method", "did you mean eil"),
     ],

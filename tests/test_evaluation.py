@@ -87,6 +87,16 @@ def test_the_threshold_says_who_chose_it(run: Run) -> None:
     assert evaluate(run, photos(12), workers=0)["GTKnownLoc"] == best["MaxBoxAcc"]
 
 
+def test_of_several_processes_the_first_alone_stores_the_threshold(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsol.processes.place", lambda: (1, 2))
+    stored = run.folder / "threshold.json"
+    stored.unlink(missing_ok=True)
+    chosen = choose_threshold(run, photos(12), workers=0)
+    assert 0 <= chosen <= 1 and not stored.exists()
+    monkeypatch.undo()
+    assert choose_threshold(run, photos(12), workers=0) == run.threshold and stored.exists()
+
+
 def test_data_without_boxes_have_no_box_figures(run: Run, tmp_path: Path) -> None:
     shown = photos(24)
     for index, sample in enumerate(shown.samples):

@@ -54,6 +54,18 @@ def test_folders_are_searched_and_names_keep_their_structure(run: Run, photos: P
     assert {result.path: result.size for result in found} == sizes
 
 
+def test_names_are_those_of_all_that_was_given_and_each_photo_counts_once(run: Run, photos: Path) -> None:
+    (photos / "b" / "a.png").write_bytes((photos / "a.png").read_bytes())
+    names = [
+        result.path
+        for result in wsol.locate(run, [photos / "a.png", photos / "b" / "a.png", Image.open(photos / "a.png")])
+    ]
+    assert names == ["a.png", "b/a.png", "image_00000"]
+    assert [result.path for result in wsol.locate(run, [photos / "b" / "e", photos / "b" / "e" / "f.jpg"])] == ["f.jpg"]
+    with pytest.raises(WsolError, match="no image given"):
+        wsol.locate(run, [])
+
+
 def test_files_patterns_arrays_and_images_give_the_same(run: Run, photos: Path) -> None:
     path = photos / "b" / "c.png"
     image = Image.open(path).convert("RGB")
@@ -234,6 +246,19 @@ def test_other_programs_read_what_is_written(tmp_path_factory: pytest.TempPathFa
             expected = photos[int(Path(path).stem)]
             assert [dataset.classes[label] for label in detections.class_id] == CLASSES[: len(expected)], name
             np.testing.assert_allclose(detections.xyxy, expected, atol=1.01, err_msg=name)
+
+
+def test_heatmaps_that_were_cut_short_speak_of_no_earlier_photo(tmp_path: Path) -> None:
+    write_results(iter([made([[1, 2, 30.5, 40]], "first.jpg")]), tmp_path, CLASSES, ["heatmap"])
+
+    def cut_short() -> Iterator[Result]:
+        yield made([[5, 6, 70, 80]], "second.jpg")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_results(cut_short(), tmp_path, CLASSES, ["heatmap"])
+    with pytest.raises(WsolError, match="holds no heatmaps"):
+        read_heatmaps(tmp_path)
 
 
 def test_tables_pictures_and_heatmaps_come_back(tmp_path: Path) -> None:

@@ -102,8 +102,33 @@ def test_what_was_begun_is_not_overwritten_or_resumed_as_something_else(tmp_path
         wsol.train("cam", photos(), tmp_path, **SMALL)
     with pytest.raises(WsolError, match=r"begun with learning_rate 0\.\d+, not 0\.5; resume"):
         wsol.train("cam", photos(), tmp_path, resume=True, **SMALL | {"epochs": 0, "learning_rate": 0.5})
+    renamed = photos()
+    renamed.classes = ["zebra", *renamed.classes[1:]]
+    with pytest.raises(WsolError, match="begun with other classes"):
+        wsol.train("cam", renamed, tmp_path, resume=True, **SMALL | {"epochs": 0})
+    assert wsol.load(tmp_path).classes == photos().classes
     with pytest.raises(WsolError, match="no run to resume"):
         wsol.train("cam", photos(), tmp_path / "nothing", resume=True, **SMALL)
+
+
+def test_a_wrong_option_is_refused_before_any_photo_is_read(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no image")
+    with pytest.raises(WsolError, match="no boundary 'pol4'"):
+        wsol.train("eil", tmp_path / "photos", tmp_path / "run", boundary="pol4", **SMALL)
+    with pytest.raises(WsolError, match="2 of 2 photos cannot be used"):
+        wsol.train("eil", tmp_path / "photos", tmp_path / "run", **SMALL)
+
+
+def test_what_fails_before_the_first_step_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise WsolError("no optimiser today")
+
+    monkeypatch.setattr("wsol.training.Loop.configure_optimizers", refused)
+    with pytest.raises(WsolError, match="no optimiser today"):
+        wsol.train("cam", photos(), tmp_path, **SMALL)
 
 
 @pytest.mark.parametrize("resume", [False, True])

@@ -40,7 +40,7 @@ training = App(
     "`wsol train eil --help` lists the settings of one method.",
 )
 app.command(training)
-out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+out, err = (Console(stderr=stderr, soft_wrap=True, markup=False, highlight=False) for stderr in (False, True))
 
 
 def documented(described: type) -> dict[str, str]:
@@ -148,9 +148,9 @@ def check(
     report = find(_data(place), split or (), output)
     out.print(report.table())
     for line in report.notes:
-        out.print(line, markup=False, highlight=False)
+        out.print(line)
     for line in report.problems:
-        out.print(line, style="red", markup=False, highlight=False)
+        out.print(line, style="red")
     if output is not None:
         out.print(f"{output}: written")
     if report.problems:
@@ -316,7 +316,7 @@ def locate(
 def _formats(text: str) -> list[str]:
     from wsol.export import FORMATS
 
-    chosen = [each.strip() for each in text.split(",") if each.strip()]
+    chosen = list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
     unknown = [each for each in chosen if each not in FORMATS]
     if unknown or not chosen:
         raise WsolError(f"--format {text}: {unknown or 'nothing'} is no format; choose from {', '.join(FORMATS)}")
@@ -451,13 +451,13 @@ def benchmark(
 
     given = {} if weights is None else {"weights": weights}
     errors = run(grid, None if data is None else _data(data), output, recipe, seeds, runs, only_table, **given)
-    out.print((output / "table.md").read_text(encoding="utf-8"), markup=False)
+    out.print((output / "table.md").read_text(encoding="utf-8"))
     if errors:
         raise WsolError(f"{len(errors)} runs failed: {'; '.join(errors)}; {output / 'table.md'} says why")
 
 
 def _warn(message: Warning | str, *_: Any) -> None:
-    err.print(f"wsol: {message}", style="yellow", markup=False, highlight=False)
+    err.print(f"wsol: {message}", style="yellow")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -466,16 +466,16 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, exit_on_error=False, result_action="return_value")
     except UsageError as error:
-        err.print(f"wsol: {error}; wsol COMMAND --help says more", style="red", markup=False, highlight=False)
+        err.print(f"wsol: {error}; wsol COMMAND --help says more", style="red")
         sys.exit(2)
     except CycloptsError:
         sys.exit(2)
     except WsolError as error:
-        err.print(f"wsol: {error}", style="red", markup=False, highlight=False)
+        err.print(f"wsol: {error}", style="red")
         sys.exit(1)
     except KeyboardInterrupt:
         said = "a training run goes on with --resume, a benchmark with the same command"
-        err.print(f"wsol: interrupted; {said}", style="red", markup=False)
+        err.print(f"wsol: interrupted; {said}", style="red")
         sys.exit(1)
     except OSError as error:
         err.print(

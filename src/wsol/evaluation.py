@@ -1,6 +1,5 @@
 """Evaluation: a run, or maps made elsewhere, measured in one pass beside boxes that look at nothing."""
 
-import difflib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -28,7 +27,8 @@ from wsol.metrics import CLOVA, PROTOCOLS, SIZE, BoxAccuracy, Protocol, ranks
 from wsol.progress import bar
 from wsol.run import Run, load, write_json
 from wsol.score_maps import ScoreMaps, write_map, write_predictions
-from wsol.tally import BASELINES, BOXES, CLASSIFICATION, MASKS, Scored, Shown, Tally
+from wsol.settings import check_key
+from wsol.tally import BASELINES, BOXES, CLASSIFICATION, MASKS, SHOWN, Scored, Shown, Tally
 
 BadImage = Literal["raise", "skip"]
 FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
@@ -82,17 +82,20 @@ def evaluate(
     Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
     Raises WsolError where data and run do not fit.
     """
-    run = run if isinstance(run, Run) else load(run, checkpoint)
-    chosen = find_protocol(protocol)
-    photos = readable(_open(run, data, split), on_bad_image)
     if threshold is not None:
         check_threshold(threshold)
+    if batch_size < 1:
+        raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
+    chosen = find_protocol(protocol)
+    run = run if isinstance(run, Run) else load(run, checkpoint)
+    photos = readable(_open(run, data, split), on_bad_image)
+    if threshold is not None:
         source = "given"
     elif chosen.threshold is not None:
         threshold, source = chosen.threshold, "protocol"
+    elif run.threshold_source == "auto" and split != "val" and (val := _validation(run, data, on_bad_image)):
+        threshold, source = choose_threshold(run, val, batch_size, workers), "validation"
     else:
-        if run.threshold_source == "auto" and split != "val" and (val := _validation(run, data, on_bad_image)):
-            choose_threshold(run, val, batch_size, workers)
         threshold, source = run.threshold, run.threshold_source
     tally = Tally(len(photos.classes), threshold, chosen)
     cases = Cases(photos)
@@ -150,15 +153,12 @@ def evaluate_maps(
 
 def find_protocol(name: str) -> Protocol:
     """Raises WsolError for a name that no protocol has."""
-    if name not in PROTOCOLS:
-        near = difflib.get_close_matches(name, PROTOCOLS, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise WsolError(f"protocol {name}: unknown; {hint}choose from {', '.join(PROTOCOLS)}")
+    check_key(name, PROTOCOLS, "there is no protocol")
     return PROTOCOLS[name]
 
 
-def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: int = 2) -> None:
-    """Stores in the run the threshold of the best MaxBoxAcc on photos with boxes, those for validation."""
+def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: int = 2) -> float:
+    """The threshold of the best MaxBoxAcc on photos with boxes, those for validation; the first process stores it."""
     metric, photos = BoxAccuracy(), Cases(photos)
     for seen in _pass(run, photos, CLOVA, batch_size, workers, said="choosing the threshold"):
         boxes = photos.truth(seen.index).boxes
@@ -166,7 +166,9 @@ def choose_threshold(run: Run, photos: Dataset, batch_size: int = 32, workers: i
             metric.update(metric.score(seen.heatmap, boxes, seen.size), seen.rank)
     best = metric.compute()["BestThreshold"]
     assert best is not None
-    run.choose_threshold(best, photos.name, len(photos))
+    if processes.place()[0] == 0:
+        run.choose_threshold(best, photos.name, len(photos))
+    return best
 
 
 def table(figures: dict[str, Any]) -> Table:
@@ -232,7 +234,7 @@ def _pictures(
         draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
     for name, kept in shown.items():
         cells = []
-        for quality, index, heatmap, box in sorted(kept, key=lambda each: each[:2], reverse=True)[:12]:
+        for quality, index, heatmap, box in sorted(kept, key=lambda each: each[:2], reverse=True)[:SHOWN]:
             sample, truth = photos.samples[index], photos.truth(index)
             try:
                 image = photos.image(index)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, groupby, islice
 from pathlib import Path
 from typing import Literal
 
@@ -42,9 +42,13 @@ def locate(
     run = run if isinstance(run, Run) else load(run)
     threshold = run.threshold if threshold is None else threshold
     check_threshold(threshold)
+    if batch_size < 1:
+        raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
     if not 1 <= classes <= len(run.classes):
         raise WsolError(f"classes {classes}: this run knows {len(run.classes)}; ask for 1 to {len(run.classes)}")
     photos = list(_named(images))
+    if not photos:
+        raise WsolError("no image given; name files, folders or patterns")
     return _results(run, photos, threshold, classes, keep, batch_size, on_bad_image)
 
 
@@ -82,13 +86,12 @@ def _results(
 def _named(images: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
     if isinstance(images, str | Path | Image.Image | np.ndarray):
         images = [images]
-    unnamed = 0
-    for each in images:
-        if isinstance(each, str | Path):
-            yield from ((name, path) for path, name in find_images([each]))
+    unnamed = count()
+    for stored, some in groupby(images, lambda each: isinstance(each, str | Path)):
+        if stored:  # all at once, so that no two have the same name
+            yield from ((name, path) for path, name in find_images(some))  # type: ignore[arg-type]
         else:
-            yield f"image_{unnamed:05d}", each
-            unnamed += 1
+            yield from ((f"image_{next(unnamed):05d}", each) for each in some)
 
 
 def _opened(photos: list[tuple[str, Photo]], on_bad: str) -> Iterator[tuple[str, Image.Image]]:

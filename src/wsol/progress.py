@@ -26,10 +26,12 @@ def bar(description: str) -> Bar:
 class Progress(L.Callback):
     """Shows the steps of the whole training with the time left, and each epoch's loss and accuracy."""
 
+    def __init__(self) -> None:
+        self.bar = bar("training")
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.total, self.first = int(trainer.estimated_stepping_batches), trainer.global_step
         self.began = time.monotonic()
-        self.bar = bar("training")
         self.bar.start()
         self.task = self.bar.add_task("", total=self.total, completed=self.first)
 

@@ -61,6 +61,12 @@ def test_the_heatmap_is_the_mean_over_the_best_classes(best: int, given: str) ->
         torch.testing.assert_close(heatmaps, torch.stack([expected, expected]))
 
 
+@pytest.mark.parametrize("given", [{"jitter": (0.1,)}, {"scales": (1.0,)}, {"best": 0}, {"averaged": -1}])
+def test_what_cannot_be(given: dict) -> None:
+    with pytest.raises(ValueError, match="jitter takes four numbers"):
+        made(**given)
+
+
 def test_equal_scores_do_not_push_each_other_out() -> None:
     network = made(best=1, alpha=0.3)
     weights = network.tolerance(torch.tensor([[1.0, 1, 0, 0, 0], [1, 2, 0, 0, 0]]), torch.tensor([1, 0]))

@@ -20,6 +20,7 @@ class HeatmapWriter(OneFile):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
+        (folder / self.name).unlink(missing_ok=True)  # it would speak of maps that are about to be replaced
         self.count = 0
         (folder / "heatmaps").mkdir(exist_ok=True)
         write_json(folder / "classes.json", {"classes": classes})
@@ -29,7 +30,7 @@ class HeatmapWriter(OneFile):
         with open(self.folder / "heatmaps" / f"{self.count:06d}.npy", "wb") as file:
             np.save(file, maps, allow_pickle=False)
         self.count += 1
-        self.file.write(result.to_json()[:-1] + f', "keep": "{result.keep}"}}\n')
+        self.file.write(json.dumps(result.to_dict() | {"keep": result.keep}, ensure_ascii=False) + "\n")
 
 
 def read_heatmaps(folder: str | Path, threshold: Threshold | None = None) -> tuple[list[str], Iterator[Result]]:

@@ -92,6 +92,8 @@ class SLTNet(Method):
         head_width: int = 1024,
     ) -> None:
         super().__init__()
+        if len(jitter) != 4 or len(scales) != 2 or best < 1 or averaged < 0:
+            raise ValueError("jitter takes four numbers, scales two; best is at least 1 and averaged at least 0")
         if parts != "regressor":
             self.backbone = backbone.cut(boundary)
             self.head = Head(self.backbone.channels(-1), classes, head_depth, head_width)
