@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 from test_voc import voc
 
-from wsol.cli import main
 from wsol.data import Report, check
 
 
@@ -145,6 +144,8 @@ def test_splits_that_are_not_there_matter_where_they_are_asked_for(tmp_path: Pat
 
 
 def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from wsol.cli.commands import main
+
     sheet = tmp_path / "sheet.png"
     main(["data", "check", str(root), "--output", str(sheet)])
     assert "12" in capsys.readouterr().out and min(Image.open(sheet).size) > 100

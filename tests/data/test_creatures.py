@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsol.data import Creatures
-from wsol.data.creatures import FAMILIES, creature, placed, render
+from wsol.data.layouts.creatures import FAMILIES, creature, placed, render
 from wsol.errors import WsolError
 
 
@@ -88,7 +88,7 @@ def test_the_label_chooses_the_family_as_often_as_hinted(monkeypatch: pytest.Mon
         worn.append(FAMILIES.index(family))
         return creature(rng, label, family)
 
-    monkeypatch.setattr("wsol.data.creatures.creature", seen)
+    monkeypatch.setattr("wsol.data.layouts.creatures.creature", seen)
     for hint, share in ((0.0, 0.25), (0.6, 0.7), (1.0, 1.0)):
         worn.clear()
         for seed in range(25):

@@ -1,4 +1,4 @@
-"""Names lead to torchvision's classes, and what these leave is recognised; the servers were not asked."""
+"""Names lead to torchvision's classes, and the folders that these write are recognised; no server is asked."""
 
 from pathlib import Path
 from typing import Any
@@ -6,30 +6,54 @@ from typing import Any
 import pytest
 from torchvision import datasets
 
-from wsol.cli import main
-from wsol.data import download
-from wsol.data.downloading import SOURCES
-from wsol.data.opening import PUBLISHED
+from wsol.data import VOC, Caltech256, Dataset, Flowers102, Pet, download
+from wsol.data.download import SOURCES
 from wsol.errors import WsolError
 
-# where each class of torchvision unpacks its files
-PLACES = {
-    "Caltech256": "caltech256",
-    "Flowers102": "flowers-102",
-    "OxfordIIITPet": "oxford-iiit-pet",
-    "VOCDetection": "VOCdevkit/VOC2012",
+# where each class of torchvision unpacks its files, and the files that tell the layout
+PLACES: dict[str, tuple[type[Dataset], str, tuple[str, ...]]] = {
+    "Caltech256": (Caltech256, "caltech256", ("256_ObjectCategories",)),
+    "Flowers102": (Flowers102, "flowers-102", ("jpg", "imagelabels.mat", "setid.mat")),
+    "OxfordIIITPet": (Pet, "oxford-iiit-pet", ("images", "annotations/trainval.txt")),
+    "VOCDetection": (VOC, "VOCdevkit/VOC2012", ("JPEGImages", "Annotations", "ImageSets")),
 }
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_names_lead_to_classes_of_torchvision(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, options = SOURCES[name]
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What torchvision's classes are asked for; they fetch nothing."""
     asked: list[Any] = []
-    getattr(datasets, kind)  # it exists
-    monkeypatch.setattr(datasets, kind, lambda *given, **named: asked.append((given, named)))
-    main(["data", "download", name, str(tmp_path)])
-    assert asked == [((str(tmp_path),), {"download": True} | options)]
-    assert any(PLACES[kind] in places for places, _ in PUBLISHED.values())
+    for kind, _ in SOURCES.values():
+        getattr(datasets, kind)  # it exists
+        monkeypatch.setattr(datasets, kind, lambda *given, kind=kind, **named: asked.append((kind, given, named)))
+    return asked
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_names_lead_to_classes_of_torchvision(name: str, tmp_path: Path, asked: list[Any]) -> None:
+    kind, options = SOURCES[name]
+    download(name, tmp_path)
+    assert asked == [(kind, (str(tmp_path),), {"download": True} | options)]
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_the_folder_of_a_download_is_recognised(kind: str, tmp_path: Path) -> None:
+    layout, place, files = PLACES[kind]
+    for file in files:
+        assert layout.found(tmp_path) is None
+        (tmp_path / place / file).mkdir(parents=True)
+    assert layout.found(tmp_path) == layout.found(tmp_path / place) == tmp_path / place
+
+
+def test_the_help_names_all_data_sets() -> None:
+    assert all(name in (download.__doc__ or "") for name in SOURCES)
+
+
+def test_the_command(tmp_path: Path, asked: list[Any]) -> None:
+    from wsol.cli.commands import main
+
+    main(["data", "download", "voc2012", str(tmp_path)])
+    assert asked == [("VOCDetection", (str(tmp_path),), {"download": True} | SOURCES["voc2012"][1])]
 
 
 def test_what_cannot_be_fetched_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from wsol.data import Flowers17, Split
-from wsol.data.flowers17 import FLOWER, UNDEFINED
+from wsol.data.layouts.flowers17 import FLOWER, UNDEFINED
 from wsol.errors import WsolError
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

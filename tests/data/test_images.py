@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, ImageFile
 
-from wsol.data.images import SUFFIXES, find_images, open_image, to_rgb
+from wsol.data.images import SUFFIXES, find_images, image_size, open_image, to_rgb
 from wsol.errors import WsolError
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
@@ -47,6 +47,57 @@ def test_exif_rotation_is_applied(tmp_path: Path, orientation: int) -> None:
     exif[0x0112] = orientation
     found = stored(tmp_path / "a.png", Image.fromarray(COLOURS), exif=exif)
     np.testing.assert_array_equal(found, upright[orientation])
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_a_size_from_the_header_is_that_of_the_upright_photo(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    with_exif = suffix not in (".bmp", ".gif", ".jp2")
+    for orientation in range(1, 9) if with_exif else (1,):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", (30, 20), RED).save(path, **({"exif": exif} if with_exif else {}))
+        assert image_size(path) == open_image(path).size == ((30, 20) if orientation < 5 else (20, 30))
+
+
+def test_a_size_with_damaged_exif_is_that_of_the_photo(tmp_path: Path) -> None:
+    for suffix in ("png", "jpg", "webp"):
+        path = tmp_path / f"a.{suffix}"
+        Image.new("RGB", (30, 20)).save(path, exif=b"Exif\0\0 this is no EXIF block")
+        assert image_size(path) == open_image(path).size == (30, 20)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp"])
+def test_a_size_needs_no_pixels(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    loaded: list[str] = []
+    for kind in {type(Image.open(path)), ImageFile.ImageFile}:
+        monkeypatch.setattr(kind, "load", lambda image, load=kind.load: (loaded.append("decoded"), load(image))[1])
+    assert image_size(path) == (48, 64) and loaded == []
+    assert open_image(path).size == (48, 64) and loaded
+
+
+def test_the_size_of_a_png_that_is_turned_by_metadata_behind_its_pixels(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a.png"
+    Image.new("RGB", (30, 20)).save(path, exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    path.write_bytes(content[:start] + content[end:-12] + content[start:end] + content[-12:])
+    assert path.read_bytes().index(b"IDAT") < path.read_bytes().index(b"eXIf")
+    assert image_size(path) == open_image(path).size == (20, 30)
+
+
+def test_files_without_a_size_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("no photo")
+    for name, said in (("empty", "is an empty file"), ("text", "is no image"), ("none", "there is no such image file")):
+        with pytest.raises(WsolError, match=rf"{name}\.jpg: {said}"):
+            image_size(tmp_path / f"{name}.jpg")
 
 
 def test_damaged_exif_does_not_lose_the_photo(tmp_path: Path) -> None:

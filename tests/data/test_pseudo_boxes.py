@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from wsol.data import Creatures
+from wsol.data.crops import TrainingImages, training_box, training_view
 from wsol.data.pseudo_boxes import read_pseudo_boxes
-from wsol.data.transforms import TrainingImages, training_box, training_view
 from wsol.errors import WsolError
 
 

@@ -1,13 +1,17 @@
 """Any layout is recognised, and photos that cannot be read are counted and named."""
 
+import os
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data import CUB, Creatures, Csv, Flowers17, Folder, Metadata, open_data, readable
+from wsol.data import CUB, Chosen, Creatures, Csv, Flowers17, Folder, Metadata, open_data, readable
 from wsol.data.dataset import check_boxes
+from wsol.data.images import open_image, to_rgb
 from wsol.errors import WsolError
 
 
@@ -81,3 +85,96 @@ def test_photos_that_cannot_be_read_are_counted_and_named(tmp_path: Path) -> Non
         kept = readable(photos, "skip")
     assert [Path(sample.id).name for sample in kept.samples] == ["0.jpg", "3.jpg", "4.jpg"]
     assert [kept.image(index).size for index in range(3)] == [(40, 30)] * 3
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the photos that were decoded, in order."""
+    names: list[str] = []
+
+    def counted(path: Path) -> Image.Image:
+        names.append(path.name)
+        return open_image(path)
+
+    monkeypatch.setattr("wsol.data.dataset.open_image", counted)
+    return names
+
+
+def test_photos_that_were_checked_are_not_decoded_again(tmp_path: Path, decoded: list[str]) -> None:
+    for index in range(12):
+        photo(tmp_path / "train" / "a" / f"{index:02d}.jpg")
+    photo(tmp_path / "val" / "a" / "other.jpg")
+    names = [f"{index:02d}.jpg" for index in range(12)]
+    photos = Folder(tmp_path, "train")
+    assert readable(photos, "raise") is photos and sorted(decoded) == names
+    assert readable(Folder(tmp_path, "train"), "skip").samples == photos.samples and len(decoded) == 12
+    (tmp_path / "train" / "a" / "03.jpg").write_bytes(b"damaged")
+    for _ in range(2):
+        with pytest.raises(WsolError, match=r"1 of 12 photos cannot be used: .*03\.jpg"):
+            readable(photos, "raise")
+    assert decoded[12:] == ["03.jpg"]
+
+
+def test_a_file_that_changes_but_keeps_its_size_is_checked_again(tmp_path: Path, decoded: list[str]) -> None:
+    photo(tmp_path / "train" / "a" / "0.png")
+    path, photos = tmp_path / "train" / "a" / "0.png", Folder(tmp_path, "train")
+    readable(photos, "raise")
+    path.write_bytes(bytes(path.stat().st_size))
+    os.utime(path, ns=(0, 0))
+    with pytest.raises(WsolError, match=r"0\.png: is no image"):
+        readable(photos, "raise")
+    assert decoded == ["0.png", "0.png"]
+
+
+def test_photos_that_are_missing_are_found_when_they_come(tmp_path: Path) -> None:
+    photo(tmp_path / "train" / "a" / "0.png")
+    photos = Folder(tmp_path, "train")
+    path = (tmp_path / "train" / "a" / "0.png").rename(tmp_path / "away.png")
+    with pytest.raises(WsolError, match=r"0\.png: there is no such image file"):
+        readable(photos, "raise")
+    path.rename(tmp_path / "train" / "a" / "0.png")
+    assert readable(photos, "raise") is photos
+
+
+def test_several_photos_are_checked_at_once_and_warnings_are_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second photo is opened while the first one is open, and closed after it: both change the filters."""
+    for index in range(16):
+        photo(tmp_path / "train" / "a" / f"{index:02d}.jpg")
+    photo(tmp_path / "val" / "a" / "other.jpg")
+    first_is_open, second_is_open, first_is_closed = (threading.Event() for _ in range(3))
+    waited: list[bool] = []
+
+    def opened(path: Path) -> Image.Image:
+        if path.name == "08.jpg":
+            waited.append(first_is_open.wait(20))
+        image = open_image(path)
+        if path.name == "00.jpg":
+            first_is_closed.set()
+        return image
+
+    def converted(image: Image.Image) -> Image.Image:
+        name = Path(image.filename).name  # type: ignore[attr-defined]
+        if name == "00.jpg":
+            first_is_open.set()
+            waited.append(second_is_open.wait(20))
+        if name == "08.jpg":
+            second_is_open.set()
+            waited.append(first_is_closed.wait(20))
+        return to_rgb(image)
+
+    monkeypatch.setattr("wsol.data.dataset.open_image", opened)
+    monkeypatch.setattr("wsol.data.images.to_rgb", converted)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    filters = list(warnings.filters)
+    assert len(readable(Folder(tmp_path, "train"), "raise")) == 16
+    assert waited == [True, True, True]
+    assert warnings.filters == filters
+
+
+def test_generated_photos_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = Creatures("val", images=3, size=32)
+    monkeypatch.setattr(Creatures, "image", lambda *_: pytest.fail("a photo was made"))
+    some = Chosen(photos, [2, 0])
+    assert readable(photos, "raise") is photos and readable(some, "skip") is some

@@ -1,11 +1,27 @@
 """Views: what training and evaluation see of a photo."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
+from test_metadata import Listed
+from torch.utils.data import DataLoader
 
-from wsol.data import Creatures
-from wsol.data.transforms import EvaluationImages, Shuffled, TrainingImages, evaluation_view, ten_crop, training_view
+from wsol.data import Creatures, Folder
+from wsol.data.crops import (
+    EvaluationImages,
+    Shuffled,
+    TrainingImages,
+    Unreadable,
+    collate,
+    evaluation_view,
+    ten_crop,
+    training_view,
+)
+from wsol.data.images import open_image
+from wsol.errors import WsolError
 
 
 def ramp(side: int) -> Image.Image:
@@ -71,3 +87,65 @@ def test_evaluation_tells_which_photo_it_is() -> None:
     view, label, index, size = images[3]
     assert (label, index, size.tolist()) == (photos.samples[3].label, 3, [36, 36])
     assert torch.equal(view, evaluation_view(photos.image(3), 32))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Folder:
+    """Six photos of two classes, different in size, of which 1 and 4 are damaged."""
+    for index in range(6):
+        path = tmp_path / "test" / "ab"[index // 3] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40 + index, 30), (40 * index, 0, 0)).save(path)
+        if index in (1, 4):
+            path.write_bytes(path.read_bytes()[:60])
+    (tmp_path / "train").symlink_to(tmp_path / "test")
+    return Folder(tmp_path, "test")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_holds_what_could_be_read_and_says_what_could_not(photos: Folder, workers: int) -> None:
+    loader = DataLoader(EvaluationImages(photos, 32), batch_size=3, collate_fn=collate, num_workers=workers)
+    batches = list(loader)
+    assert [batch.indices.tolist() for batch in batches] == [[0, 2], [3, 5]]
+    assert [batch.targets.tolist() for batch in batches] == [[0, 0], [1, 1]]
+    assert [batch.sizes.tolist() for batch in batches] == [[[40, 30], [42, 30]], [[43, 30], [45, 30]]]
+    for batch, bad in zip(batches, (1, 4), strict=True):
+        ((index, message),) = batch.errors
+        assert index == bad and message.startswith(f"{photos.samples[bad].path}: cannot be read (")
+        assert "\n" not in message and "Traceback" not in message
+        for view, place in zip(batch.images, batch.indices.tolist(), strict=True):
+            assert torch.equal(view, evaluation_view(photos.image(place), 32))
+
+
+def test_a_batch_may_be_empty(photos: Folder) -> None:
+    images = EvaluationImages(photos, 32)
+    batch = collate([images[1], images[4]])
+    assert [index for index, _ in batch.errors] == [1, 4]
+    assert [len(batch.images), len(batch.targets), len(batch.indices), len(batch.sizes)] == [0, 0, 0, 0]
+    assert isinstance(images[1], Unreadable)
+
+
+def test_a_batch_of_photos_with_several_classes_says_which_are_present(photos: Folder) -> None:
+    several = Listed({"a": (1, (4, 3), []), "b": (2, (3, 5), [])})
+    object.__setattr__(several.samples[0], "present", (1, 7))
+    object.__setattr__(several.samples[1], "present", (2,))
+    batch = collate([EvaluationImages(several, 32)[index] for index in (0, 1)])
+    assert batch.targets.dtype == torch.bool and batch.targets.nonzero().tolist() == [[0, 1], [0, 7], [1, 2]]
+
+
+def test_an_evaluation_decodes_each_photo_once(photos: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def counted(path: Path) -> Image.Image:
+        decoded.append(path.name)
+        return open_image(path)
+
+    monkeypatch.setattr("wsol.data.dataset.open_image", counted)
+    batches = list(DataLoader(EvaluationImages(photos, 32), batch_size=4, collate_fn=collate))
+    assert sum(len(batch.indices) + len(batch.errors) for batch in batches) == 6
+    assert decoded == [f"{index}.png" for index in range(6)]
+
+
+def test_training_on_a_photo_that_cannot_be_read_names_it(photos: Folder) -> None:
+    with pytest.raises(WsolError, match=r"a/1\.png: cannot be read"):
+        TrainingImages(photos, 32)[1]

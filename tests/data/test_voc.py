@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from wsol.data import VOC, Cases, Split, Truth, open_data
-from wsol.data.checking import check
-from wsol.data.voc import CLASSES
+from wsol.data.check import check
+from wsol.data.layouts.voc import CLASSES
 from wsol.errors import WsolError
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

@@ -1,20 +1,23 @@
-"""Data sets: one file a layout; what they hold, and which layout a folder has."""
+"""Data sets: their contract and layouts, which layout a folder has, and what a data set holds.
 
-from wsol.data.caltech256 import Caltech256
-from wsol.data.checking import Report, check
-from wsol.data.creatures import Creatures
-from wsol.data.cub import CUB
+`wsol.data.crops` makes the views for networks; it needs torch, the rest does not.
+"""
+
+from wsol.data.check import Report, check
 from wsol.data.dataset import Cases, Chosen, Dataset, Sample, Split, Truth
-from wsol.data.downloading import download
-from wsol.data.flowers17 import Flowers17
-from wsol.data.flowers102 import Flowers102
-from wsol.data.folder import Folder
-from wsol.data.ilsvrc import ILSVRC
-from wsol.data.metadata import Metadata, write_metadata
-from wsol.data.opening import open_data, readable
-from wsol.data.pet import Pet
-from wsol.data.table import Csv
-from wsol.data.voc import VOC
+from wsol.data.download import download
+from wsol.data.layouts.caltech256 import Caltech256
+from wsol.data.layouts.creatures import Creatures
+from wsol.data.layouts.cub import CUB
+from wsol.data.layouts.flowers17 import Flowers17
+from wsol.data.layouts.flowers102 import Flowers102
+from wsol.data.layouts.folder import Folder
+from wsol.data.layouts.ilsvrc import ILSVRC
+from wsol.data.layouts.metadata import Metadata, write_metadata
+from wsol.data.layouts.pet import Pet
+from wsol.data.layouts.table import Csv
+from wsol.data.layouts.voc import VOC
+from wsol.data.recognise import known_layouts, open_data, readable
 
 __all__ = [
     "CUB",
@@ -36,4 +39,4 @@ __all__ = [
     "Split",
     "Truth",
 ]
-__all__ += ["check", "download", "open_data", "readable", "write_metadata"]
+__all__ += ["check", "download", "known_layouts", "open_data", "readable", "write_metadata"]

@@ -1,5 +1,7 @@
 """What a data set is: photos with labels for training, and a truth that only evaluation reads."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -10,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from wsol.data.images import open_image
+from wsol.data.images import image_size, open_image
 from wsol.errors import WsolError
 
 Split = Literal["train", "val", "test"]
@@ -36,8 +38,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled photo: its id (a relative path, unique in the split), class index, and where it is stored.
+    """One labelled photo.
 
+    id: its name, unique in the split: a path relative to the data set's folder.
+    label: its class, an index into the data set's `classes`.
+    path: where it is stored.
     present: all its classes, `label` among them, in a set whose photos may hold several; else empty.
     """
 
@@ -48,16 +53,42 @@ class Sample:
 
 
 class Dataset(ABC):
-    """One split of a data set: `classes` names the labels, `samples` lists the photos.
+    """One split of a data set, and the contract of its layout.
 
-    Training uses `samples` and `image` alone; `truth` is opened only when somebody asks for it, and `has_boxes` says
-    whether it gives boxes.
+    A layout is a subclass. It must provide:
+
+    about: one line for lists, help and errors, such as "the folder of CUB-200-2011".
+    found: a classmethod that recognises its files. It gets a path, which may not exist, and returns the root to open,
+        or None.
+    __init__: takes those of `root` (what `found` returned), `split`, `val_per_class` (training photos of each class
+        to hold back for validation) and `size` (side in pixels of generated photos) that it needs, by these names.
+        It sets `name`, `classes` and `samples`, and `has_boxes` where there are boxes. It raises WsolError, naming
+        the file, for files that are wrong, and NoSplit for a split that is not there.
+    truth: boxes and masks of one photo. Only evaluation asks for it: open their files here, not in `__init__`.
+
+    It may override `image` and `size` where a photo is not simply a file, `truth_of` where photos hold several
+    classes, and `said_size`. `image` is called from several threads and processes.
+
+    name: the data set's name in results.
+    classes: the names of the classes; a label is an index into them.
+    samples: the photos of the split, in a fixed order.
+    has_boxes: whether `truth` gives boxes.
+    generated: whether photos are made, not stored, so that their files are not checked.
+
+    A package offers a layout by an entry point in the group `wsol.layouts`.
     """
 
+    about: str = ""
     name: str
     classes: list[str]
     samples: list[Sample]
     has_boxes: bool = False
+    generated: bool = False
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        """The root to open where `path` holds this layout, else None."""
+        return None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -67,11 +98,16 @@ class Dataset(ABC):
         return open_image(self.samples[index].path)
 
     def size(self, index: int) -> tuple[int, int]:
-        """(W, H) of the photo."""
-        return self.image(index).size
+        """(W, H) of the upright photo, from its file's header, or from `image` where a layout overrides that.
+
+        Raises WsolError, naming the file, when that cannot be read.
+        """
+        if type(self).image is not Dataset.image:
+            return self.image(index).size
+        return image_size(self.samples[index].path)
 
     def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
-        """(W, H) that a photo's boxes are made for, and the file that says so, where one does."""
+        """The file that says for which (W, H) a photo's boxes are made, and that size, where there is such a file."""
 
     @abstractmethod
     def truth(self, index: int) -> Truth:
@@ -85,17 +121,36 @@ class Dataset(ABC):
         """Which photo this is: another index where several samples share one."""
         return index
 
+    def fingerprint(self) -> str:
+        """16 hex digits of the names of the classes and of all samples' ids and labels, in order.
+
+        Two data sets with equal fingerprints list the same photos, wherever their folders are. Pixels do not count.
+        """
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
+        for sample in self.samples:
+            digest.update(json.dumps([sample.id, sample.label, sample.present]).encode())
+        return digest.hexdigest()[:16]
+
 
 class Chosen(Dataset):
-    """Some photos of another data set, by index."""
+    """Some photos of another data set.
+
+    photos: The data set.
+    indices: Which of its photos, in this order.
+    """
 
     def __init__(self, photos: Dataset, indices: list[int]) -> None:
         self.photos, self.indices = photos, indices
-        self.name, self.classes = photos.name, photos.classes
+        self.about, self.name, self.classes, self.generated = (
+            photos.about,
+            photos.name,
+            photos.classes,
+            photos.generated,
+        )
         self.samples = [photos.samples[index] for index in indices]
 
     @property
-    def has_boxes(self) -> bool:  # type: ignore[override]  # asked by evaluation alone
+    def has_boxes(self) -> bool:  # type: ignore[override]  # only evaluation asks
         return self.photos.has_boxes
 
     def image(self, index: int) -> Image.Image:
@@ -118,14 +173,18 @@ class Cases(Chosen):
     """What evaluation looks at: one sample for each class that is present in a photo, with the truth of that class.
 
     Ids of photos with classes to choose from are ID#CLASS. Other data sets stay as they are.
+
+    photos: The data set.
     """
 
     def __init__(self, photos: Dataset) -> None:
-        pairs = [(i, label) for i, each in enumerate(photos.samples) for label in each.present or (each.label,)]
+        pairs = [
+            (index, label) for index, sample in enumerate(photos.samples) for label in sample.present or (sample.label,)
+        ]
         super().__init__(photos, [index for index, _ in pairs])
-        for place, (index, label) in enumerate(pairs):
-            if (each := photos.samples[index]).present:
-                self.samples[place] = replace(each, id=f"{each.id}#{photos.classes[label]}", label=label)
+        for case, (index, label) in enumerate(pairs):
+            if (sample := photos.samples[index]).present:
+                self.samples[case] = replace(sample, id=f"{sample.id}#{photos.classes[label]}", label=label)
 
     def truth(self, index: int) -> Truth:
         return self.truth_of(index, self.samples[index].label)
@@ -135,11 +194,26 @@ class Cases(Chosen):
 
 
 class NoSplit(WsolError):
-    """This part of the data set is not there; others may be."""
+    """This split of the data set is not there; others may be."""
+
+
+def folder_with(path: Path, files: Iterable[str], folders: Iterable[str] = ("",)) -> Path | None:
+    """The first of some folders that holds all of some files, for a layout's `found`.
+
+    path: Where to look.
+    files: Files or folders that tell the layout, as paths within the folder.
+    folders: Where to look within `path`; "" is `path` itself.
+    """
+    roots = (path / folder for folder in folders)
+    return next((root for root in roots if all((root / file).exists() for file in files)), None)
 
 
 def held_back(labels: dict[T, Any], count: int) -> set[T]:
-    """The last `count` of the training photos of each label, in order: for validation, where nobody chose any."""
+    """The last training photos of each label, held back for validation where the set has no such split.
+
+    labels: The label of each photo, in the order of the photos.
+    count: How many photos of each label.
+    """
     by_label: dict[Any, list[T]] = {}
     for photo, label in labels.items():
         by_label.setdefault(label, []).append(photo)
@@ -149,7 +223,10 @@ def held_back(labels: dict[T, Any], count: int) -> set[T]:
 def class_count(labels: Iterable[int], where: Path) -> int:
     """One more than the highest label.
 
-    Raises WsolError, naming the file, for a label that no data set has: a slip of the pen would fill the memory.
+    labels: Numbers from 0.
+    where: The file to name in an error.
+
+    Raises WsolError for a label that no data set has: a mistyped one would fill the memory.
     """
     count = 0
     for label in labels:
@@ -160,17 +237,17 @@ def class_count(labels: Iterable[int], where: Path) -> int:
 
 
 def split_of(place: int) -> Split:
-    """The rule for a published set without splits, by a photo's place in its class from 0.
+    """The rule for a published set without splits: every fourth photo is `test`, every fifth place of the others `val`.
 
-    Every fourth is `test`, of the others every fifth place is `val`, the rest is `train`.
+    place: A photo's place in its class, from 0.
     """
     return "test" if place % 4 == 3 else "val" if place % 5 == 0 else "train"
 
 
 def every_tenth(items: list, split: Split) -> list:
-    """The rule where nobody made splits: every tenth item is `val` and also `test`, the others are `train`.
+    """The rule for users' photos without splits: every tenth item is `val` and also `test`, the others are `train`.
 
-    With fewer than ten items the last one is held back; a single one is on both sides.
+    With fewer than ten items the last one is held back; a single one belongs to all splits.
     """
     if len(items) < 2:
         return items
@@ -179,10 +256,17 @@ def every_tenth(items: list, split: Split) -> list:
 
 
 def check_boxes(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int], where: str) -> Float[np.ndarray, "n 4"]:
-    """The boxes, if each lies inside an image of (W, H) and is not inverted. Raises WsolError naming `where`."""
+    """The boxes, if each lies inside its image and is not inverted.
+
+    boxes: (n, 4) x0 y0 x1 y1 in pixels.
+    size: (W, H) of the image.
+    where: What to name in an error.
+
+    Raises WsolError for the first box that is wrong.
+    """
     x0, y0, x1, y1 = boxes.T
     wrong = ~((x0 >= 0) & (y0 >= 0) & (x1 <= size[0]) & (y1 <= size[1]) & (x0 < x1) & (y0 < y1))
     if wrong.any():
         box = " ".join(f"{value:g}" for value in boxes[wrong][0])
-        raise WsolError(f"{where}: box {box} (x0 y0 x1 y1) does not lie in its image of {size[0]} x {size[1]}; mend it")
+        raise WsolError(f"{where}: box {box} (x0 y0 x1 y1) does not lie in its image of {size[0]} x {size[1]}; fix it")
     return boxes

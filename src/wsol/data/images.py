@@ -2,53 +2,97 @@
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from glob import glob, has_magic
 from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from wsol.errors import WsolError
 
+# EXIF orientation -> what undoes it
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
+PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif"}
 
 
 def open_image(path: str | Path) -> Image.Image:
     """A photo as upright RGB: EXIF rotation applied, first frame of an animation, transparency laid on white.
 
-    Grey, palette, CMYK, 16-bit and float files are converted. Raises WsolError, naming the file and what is wrong,
-    for a file that is missing, empty, truncated or no image, or that has more pixels than Pillow accepts (twice
-    its MAX_IMAGE_PIXELS, 179 million).
+    Grey, palette, CMYK, 16-bit and float files are converted.
+
+    path: The file of the photo.
+
+    Raises WsolError, naming the file and what is wrong, for a file that is missing, empty, truncated or no image, or
+    that has more pixels than Pillow accepts (twice its MAX_IMAGE_PIXELS, 179 million).
     """
-    path = Path(path)
+    with _opened(Path(path)) as image:
+        return to_rgb(image)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(W, H) of the photo that `open_image` gives, from the file's header: the pixels are not decoded.
+
+    path: The file of the photo.
+
+    Raises WsolError as `open_image` does, but not for damage behind the header.
+    """
+    with _opened(Path(path)) as image:
+        width, height = image.size
+        return (height, width) if _lies_on_its_side(image, Path(path)) else (width, height)
+
+
+def _lies_on_its_side(image: Image.Image, path: Path) -> bool:
+    if image.format == "TIFF":  # Pillow gives the size of the upright photo
+        return False
+    if image.format == "PNG" and not any(chunk in path.read_bytes() for chunk in PNG_METADATA):
+        return False  # Pillow would decode it to look for metadata behind the pixels
+    return _turn(image) in SIDEWAYS
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file as Pillow opens it; whatever Pillow raises while it is used becomes a WsolError."""
     if not path.is_file():
         raise WsolError(f"{path}: there is no such image file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on sizes that it still accepts
             with Image.open(path) as image:
-                return to_rgb(image)
+                yield image
     except Image.DecompressionBombError as error:
         raise WsolError(f"{path}: more pixels than Pillow accepts, 179 megapixels; scale it down first") from error
     except UnidentifiedImageError as error:
         kind = "is no image of a known format" if path.stat().st_size else "is an empty file"
         raise WsolError(f"{path}: {kind}; replace or remove it") from error
-    except Exception as error:  # decoders raise whatever a damaged file makes of them
+    except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise WsolError(f"{path}: cannot be read ({error or type(error).__name__}); replace or remove it") from error
 
 
 def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
     """The values of a mask's pixels: places in its palette, or grey levels.
 
+    path: The file of the mask.
+
     Raises WsolError, naming the file, when it cannot be read or has colours instead.
     """
     try:
         with Image.open(path) as image:
             values = np.array(image)
-    except Exception as error:  # decoders raise whatever a damaged file makes of them
+    except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise WsolError(f"{path}: this mask cannot be read ({error}); replace or remove it") from error
     if values.ndim != 2:
         raise WsolError(f"{path}: this mask has colours instead of a palette; fetch the original file")
@@ -56,9 +100,12 @@ def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
-    """An opened image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, as upright RGB.
+    """An image as upright RGB.
 
-    16-bit values are scaled to 8 bits; float values count from 0 to 1 where none is larger, else from 0 to 255.
+    16-bit values are scaled to 8 bits. Float values range from 0 to 1 where none is larger, else from 0 to 255.
+
+    image: An opened image, or an array of uint8, (H, W), (H, W, 3) or (H, W, 4).
+
     Raises WsolError for an array of another kind.
     """
     if isinstance(image, np.ndarray):
@@ -66,7 +113,8 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
             raise WsolError(f"an array image must be uint8 (H, W, 3) RGB, not {image.dtype} {image.shape}")
         image = Image.fromarray(image)
     image.load()
-    image = _upright(image)
+    if (turn := _turn(image)) is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
     elif image.mode == "F":
@@ -79,39 +127,48 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns an image upright, by its EXIF data; None where they say nothing."""
     try:
-        return ImageOps.exif_transpose(image)
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged metadata say nothing about the pixels
-        return image
+        return None
 
 
 def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
-    """Photos as (path, name): files, folders searched through in sorted order, and glob patterns; each photo once.
+    """Photos as (path, name), each once.
 
     A photo's name is its path within the folder that was given, or within the part of a pattern before the first
-    wildcard, with "/" between folders; a file's is its file name. Where two photos would share a name, all names
-    are paths within the folder that holds them all. Hidden files are left out.
+    wildcard, with "/" between folders. The name of a file that was given is its file name. Where two photos would
+    share a name, all names are paths within the folder that holds them all. Hidden files are left out.
+
+    where: Files, folders (searched through in sorted order) and glob patterns.
+
     Raises WsolError for a path that is missing or gives no photo.
     """
     places = [where] if isinstance(where, str | Path) else list(where)
-    found: dict[str, tuple[Path, str]] = {}
+    photos: dict[str, tuple[Path, str]] = {}
     for place in places:
-        photos = photos_in(place)
-        if not photos:
+        there = photos_in(place)
+        if not there:
             raise WsolError(f"{place}: no image found; looked for {', '.join(sorted(SUFFIXES))}")
-        for path, name in photos:
-            found.setdefault(os.path.abspath(path), (path, name))
-    if not found:
+        for path, name in there:
+            photos.setdefault(os.path.abspath(path), (path, name))
+    if not photos:
         raise WsolError("no image given; name files, folders or patterns")
-    if len({name for _, name in found.values()}) < len(found):
-        root = os.path.commonpath([os.path.dirname(full) for full in found])
-        return [(path, Path(full).relative_to(root).as_posix()) for full, (path, _) in found.items()]
-    return list(found.values())
+    if len({name for _, name in photos.values()}) < len(photos):
+        root = os.path.commonpath([os.path.dirname(full) for full in photos])
+        return [(path, Path(full).relative_to(root).as_posix()) for full, (path, _) in photos.items()]
+    return list(photos.values())
 
 
 def photos_in(place: str | Path) -> list[tuple[Path, str]]:
-    """What `find_images` finds in one place; nothing where there is none."""
+    """What `find_images` finds in one place; empty where it holds no photo.
+
+    place: A file, a folder or a glob pattern.
+
+    Raises WsolError for a path that is missing.
+    """
     root = Path(place)
     if root.is_file():
         return [(root, root.name)]
@@ -119,7 +176,7 @@ def photos_in(place: str | Path) -> list[tuple[Path, str]]:
         paths = sorted(root.rglob("*"))
     elif has_magic(str(place)):
         root = Path(*takewhile(lambda part: not has_magic(part), root.parts))
-        paths = sorted(Path(each) for each in glob(str(place), recursive=True))
+        paths = sorted(Path(path) for path in glob(str(place), recursive=True))
     else:
         raise WsolError(f"{place}: there is no such file or folder")
     named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]

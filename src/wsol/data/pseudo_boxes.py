@@ -1,4 +1,4 @@
-"""Boxes that a trained network gave training photos, as `wsol locate --format json` leaves them."""
+"""Boxes that a trained network gave training photos, as `wsol locate --format json` writes them."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,10 @@ from wsol.errors import WsolError, listed
 
 
 def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
-    """The first box of each photo's best class, x0 y0 x1 y1 as shares of the photo; ids: the photos' names.
+    """The first box of each photo's best class, (n, 4) x0 y0 x1 y1 as shares of the photo.
+
+    path: The results.jsonl of `wsol locate`.
+    ids: The photos' names, relative to the folder that was located.
 
     Raises WsolError, naming the file and the line or the photos, where a line is no result or a photo has no box.
     """
@@ -31,12 +34,12 @@ def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
                     ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise WsolError(f"{path}: cannot be read ({error}); give the results.jsonl of wsol locate") from error
-    if missing := [each for each in ids if each not in boxes]:
+    if missing := [id for id in ids if id not in boxes]:
         raise WsolError(
             f"{path}: {len(missing)} of {len(ids)} training photos have no box: {listed(missing, most=5)}; "
             "locate the folder that these names are relative to"
         )
-    return torch.tensor([boxes[each] for each in ids], dtype=torch.float32).view(-1, 4)
+    return torch.tensor([boxes[id] for id in ids], dtype=torch.float32).view(-1, 4)
 
 
 def _shares(box: list[float], result: dict[str, Any]) -> tuple[float, float, float, float]:

@@ -1,7 +1,6 @@
-"""What a data set holds, and what must be mended before it is used."""
+"""What a data set holds, and what must be fixed before it is used."""
 
 import hashlib
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,10 @@ from PIL import Image
 from rich.table import Table
 
 from wsol.data.dataset import Cases, Dataset, NoSplit, Split, Truth, check_boxes
-from wsol.data.metadata import Metadata
-from wsol.data.opening import open_data
+from wsol.data.layouts.metadata import Metadata
+from wsol.data.recognise import open_data
 from wsol.errors import WsolError, listed
-from wsol.progress import bar
+from wsol.system.console import bar
 
 FEW = 10  # training photos of a class, below which it is named
 SHOWN = 24
@@ -23,9 +22,14 @@ SHOWN = 24
 
 @dataclass
 class Part:
-    """What one split holds: photos, classes that have any, boxes, masks.
+    """What one split holds.
 
-    blank: photos that have neither box nor mask. over: files of photos that a box reaches out of.
+    photos: how many.
+    classes: how many have a photo.
+    boxes: how many.
+    masks: how many.
+    blank: photos that have neither box nor mask.
+    over: files of photos that a box reaches out of.
     """
 
     photos: int = 0
@@ -38,9 +42,12 @@ class Part:
 
 @dataclass
 class Report:
-    """What was found. layout: of which kind the data set is.
+    """What was found.
 
-    problems: a line for each thing that must be mended, with its file. notes: what is worth knowing.
+    layout: what the data set's layout says of itself.
+    splits: what each split holds.
+    problems: a line for each thing that must be fixed, with its file.
+    notes: what is worth knowing.
     """
 
     layout: str = "not recognised"
@@ -57,14 +64,18 @@ class Report:
 
 
 def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str | Path | None = None) -> Report:
-    """Reads every photo, box and mask of a data set once.
-
-    splits: which; none for all there are. output: a picture with some photos, their true boxes and masks.
+    """Says which layout a data set has, what it holds and what must be fixed. Every photo, box and mask is read once.
 
     Problems are splits, photos, boxes and masks that cannot be read; inverted boxes and those of which half or more
-    lies outside their photo; masks of another size than it (the evaluator's lists may have theirs scaled); a size that
-    a list gives wrongly; and a photo that is stored twice, in training and held back, or under two classes. Published
-    sets hold boxes that reach a little out of the photo: they count as they are, and are noted.
+    lies outside their photo; masks of another size than their photo (those of the evaluator's lists may be scaled);
+    wrong sizes in lists; and a photo that is stored twice, in training and in another split, or under two classes.
+    Published sets hold boxes that reach a little out of the photo: they count as they are, and are noted.
+
+    data: A folder of class folders, a CSV file, the folder of a published data set, or `creatures`.
+    splits: The splits to check: train, val, test. Default: all that are there.
+    output: A picture to write: some photos with their true boxes and masks.
+
+    Raises WsolError when the picture cannot be written.
     """
     report, opened = Report(), {}
     missing = _open(report, opened, data, tuple(splits))
@@ -98,7 +109,7 @@ def _open(
     for split in splits or ("train", "val", "test"):
         try:
             opened[split] = photos = open_data(data, split)
-            report.layout = (sys.modules[type(photos).__module__].__doc__ or photos.name).splitlines()[0]
+            report.layout = photos.about or photos.name
         except NoSplit as error:
             missing.append(str(error))
         except WsolError as error:
@@ -126,7 +137,7 @@ def _photo(photos: Dataset, index: int, part: Part) -> list[str]:
     if said is not None and said[1] != size:
         file, (width, height) = said
         problems.append(
-            f"{sample.path}: is {size[0]} x {size[1]}, but {file} says {width} x {height}; mend it or fetch the photo"
+            f"{sample.path}: is {size[0]} x {size[1]}, but {file} says {width} x {height}; fix it or fetch the photo"
         )
     for label in sample.present or (sample.label,):
         try:
@@ -180,7 +191,7 @@ def _twice(photos: Dataset, index: int, split: str, stored: dict[str, tuple[str,
 
 def _sheet(photos: Dataset) -> Image.Image:
     """Some cases over the whole split, with true boxes and masks."""
-    from wsol import draw  # and with it matplotlib
+    from wsol.show import draw  # imports matplotlib
 
     cases, cells = Cases(photos), []
     for index in np.unique(np.linspace(0, len(cases) - 1, min(SHOWN, len(cases))).astype(int)).tolist():

@@ -12,43 +12,51 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def names_in(path: Path) -> list[str]:
-    """What each object is called. Raises WsolError, naming the file, where it cannot be read or holds no object."""
-    names = [(each.findtext("name") or "").strip() for each in _objects(path)]
+    """The name of each object. Raises WsolError, naming the file, where it cannot be read or holds no object."""
+    names = [_name(element) for element in _objects(path)]
     if not names or not all(names):
-        raise WsolError(f"{path}: holds no object with a name; mend it, or take the photo out of its list")
+        raise WsolError(f"{path}: holds no object with a name; fix it, or take the photo out of its list")
     return names
 
 
 def boxes_in(path: Path, name: str) -> Float[np.ndarray, "n 4"]:
-    """Boxes of the objects of one name, x0 y0 x1 y1.
+    """Boxes of the objects of one name, (n, 4) x0 y0 x1 y1.
 
     The files count pixels from 1 and both corners as inside; a corner at 0, which some have, stays there.
-    Raises WsolError, naming the file, for a box that is none: one without its numbers, or inverted.
+
+    path: The XML file.
+    name: The name of the objects.
+
+    Raises WsolError, naming the file, for a box without its numbers or an inverted one.
     """
     try:
         corners = [
-            [float(each.findtext(f"bndbox/{corner}") or "") for corner in CORNERS]
-            for each in _objects(path)
-            if (each.findtext("name") or "").strip() == name
+            [float(element.findtext(f"bndbox/{corner}") or "") for corner in CORNERS]
+            for element in _objects(path)
+            if _name(element) == name
         ]
     except ValueError as error:
-        raise WsolError(f"{path}: a bndbox must hold the numbers {', '.join(CORNERS)}; mend it") from error
+        raise WsolError(f"{path}: a bndbox must hold the numbers {', '.join(CORNERS)}; fix it") from error
     boxes = np.array(corners, np.float64).reshape(-1, 4)
     boxes[:, :2] = np.maximum(boxes[:, :2] - 1, 0)
-    right = np.isfinite(boxes).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1)
-    if not right.all():
-        box = " ".join(f"{value:g}" for value in corners[int(np.argmin(right))])
-        raise WsolError(f"{path}: the box {box} ({' '.join(CORNERS)}) is inverted or no number; mend it")
+    valid = np.isfinite(boxes).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1)
+    if not valid.all():
+        box = " ".join(f"{value:g}" for value in corners[int(np.argmin(valid))])
+        raise WsolError(f"{path}: the box {box} ({' '.join(CORNERS)}) is inverted or no number; fix it")
     return boxes
 
 
 def size_in(path: Path) -> tuple[int, int] | None:
-    """(W, H) of the photo as its file says, None where it does not."""
+    """(W, H) of the photo as its XML file says, None where it does not."""
     try:
         size = [int(_root(path).findtext(f"size/{side}") or 0) for side in ("width", "height")]
     except ValueError as error:
-        raise WsolError(f"{path}: size must hold the whole numbers width and height; mend it") from error
+        raise WsolError(f"{path}: size must hold the whole numbers width and height; fix it") from error
     return (size[0], size[1]) if all(size) else None
+
+
+def _name(element: ElementTree.Element) -> str:
+    return (element.findtext("name") or "").strip()
 
 
 def _objects(path: Path) -> list[ElementTree.Element]:

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
-from scipy.io import loadmat
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count
+from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count, folder_with
 from wsol.data.images import open_image
+from wsol.data.layouts.matlab import read_matrix
 from wsol.errors import WsolError
 
 LISTS = {"train": "trnid", "val": "valid", "test": "tstid"}
@@ -20,7 +19,18 @@ class Flowers102(Dataset):
 
     The mask is where segmim/segmim_00001.jpg ... is not the blue that its makers painted the background with; we had
     no such file to try it on.
+
+    root: The folder that holds these files.
+    split: "train", "val" or "test".
+
+    Raises WsolError, naming the file, for one that is missing or damaged.
     """
+
+    about = "the folder of Flowers-102"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return folder_with(path, ["jpg", "imagelabels.mat", "setid.mat"], ["", "flowers-102"])
 
     def __init__(self, root: str | Path, split: Split) -> None:
         self.root, self.name = Path(root), Path(root).name
@@ -28,9 +38,8 @@ class Flowers102(Dataset):
         numbers = read_matrix(self.root / "setid.mat", LISTS[split])
         if len(numbers) and not 1 <= numbers.min() <= numbers.max() <= len(labels):
             raise WsolError(f"{self.root / 'setid.mat'}: lists photos without a label; fetch both .mat files again")
-        self.classes = [
-            f"flower {number}" for number in range(1, class_count(labels.tolist(), self.root / "imagelabels.mat") + 1)
-        ]
+        count = class_count(labels.tolist(), self.root / "imagelabels.mat")
+        self.classes = [f"flower {number}" for number in range(1, count + 1)]
         self.samples = [
             Sample(f"jpg/image_{number:05d}.jpg", int(labels[number - 1]), self.root / f"jpg/image_{number:05d}.jpg")
             for number in numbers.tolist()
@@ -42,17 +51,3 @@ class Flowers102(Dataset):
             return Truth()
         away = np.abs(np.array(open_image(path)).astype(int) - BLUE).max(2)
         return Truth(mask=away > FAR)
-
-
-def read_matrix(path: Path, name: str) -> Int[np.ndarray, " n"]:
-    """The numbers of a named matrix in a MATLAB file, column by column.
-
-    Raises WsolError naming the file when it is damaged or has no such matrix.
-    """
-    try:
-        matrices = loadmat(path, variable_names=[name])
-    except Exception as error:  # scipy's reader raises whatever a damaged file leads it to
-        raise WsolError(f"{path}: cannot be read as a MATLAB file ({error}); fetch it again") from error
-    if name not in matrices:
-        raise WsolError(f"{path}: holds no matrix {name}; fetch it again")
-    return matrices[name].T.flatten().astype(np.int64)

@@ -1,8 +1,9 @@
 """Creatures: generated birds whose class shows in a small part, with true boxes, masks and part masks.
 
-The papers' problem in a bottle. Crest, face and beak decide the class; body, pose, size, place and background are
-drawn independently of it, except that with probability `body_hint` the body wears the colours of its class's family
-(three classes share one). A network that looks at the head alone can be right about every class, and finds a part.
+They show the problem that the papers solve. Crest, face and beak decide the class; body, pose, size, place and
+background are drawn independently of it, except that with probability `body_hint` the body has the colours of its
+class's family (three classes share one). A network that looks at the head alone can name every class, and finds only
+a part.
 """
 
 from collections.abc import Iterator
@@ -46,7 +47,14 @@ Outline = Float[np.ndarray, "n 2"]
 
 @dataclass(frozen=True)
 class Shape:
-    """A filled outline; `part` shapes make the class, and `shade` darkens towards the ground."""
+    """A filled outline.
+
+    outline: (n, 2) x, y.
+    colour: RGB in 0 to 1.
+    part: Whether it belongs to the part that decides the class.
+    shade: How much it darkens towards the ground.
+    texture: "plain", "spots", "bars" or "scales".
+    """
 
     outline: Outline
     colour: Colour
@@ -57,7 +65,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """A rendered photo with its truth: pixels (S, S, 3), mask and part mask (S, S)."""
+    """A rendered photo with its truth.
+
+    pixels: (S, S, 3) RGB.
+    mask: (S, S) true on the creature.
+    part: (S, S) true on the part that decides the class.
+    """
 
     pixels: UInt8[np.ndarray, "S S 3"]
     mask: Bool[np.ndarray, "S S"]
@@ -65,15 +78,26 @@ class Scene:
 
 
 class Creatures(Dataset):
-    """Generated photos: nothing is stored, photo i depends on (seed, split, i) alone and looks the same at any size.
+    """Generated photos, not stored: photo i depends on (seed, split, i) alone and looks the same at any size.
 
-    images: how many (default 1200 train, 240 val, 480 test); labels go round the classes. size: side in pixels.
-    classes: 2 to 72; 12 have different shapes, further ones repeat these in other colours. body_hint: 0 to 1, how
-    often the body tells the family.
+    split: "train", "val" or "test".
+    images: How many photos, the classes in turn. Default: 1200 train, 240 val, 480 test.
+    size: The side of a photo in pixels.
+    seed: Other seeds give other photos.
+    classes: 2 to 72. Twelve have different shapes; further ones repeat these in other colours.
+    body_hint: 0 to 1, how often the colours of the body tell the family.
+
+    Raises WsolError for another number of classes.
     """
 
+    about = "the word creatures, for generated photos of birds"
     name = "creatures"
     has_boxes = True
+    generated = True
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return path if path == Path("creatures") else None
 
     def __init__(
         self,
@@ -96,6 +120,9 @@ class Creatures(Dataset):
     def image(self, index: int) -> Image.Image:
         return Image.fromarray(self._scene(index).pixels)
 
+    def size(self, index: int) -> tuple[int, int]:
+        return self.side, self.side
+
     def truth(self, index: int) -> Truth:
         """The tight box of the creature (x1, y1 one past its last pixel), its mask, and its head, crest and beak."""
         scene = self._scene(index)
@@ -117,7 +144,13 @@ class Creatures(Dataset):
 
 
 def render(rng: np.random.Generator, label: int, size: int, body_hint: float) -> Scene:
-    """Draws one photo. The label is asked for in `head` and, as a hint, in the choice of the body's family alone."""
+    """Draws one photo. The label decides only the head and, as a hint, the family of the body.
+
+    rng: Decides everything else.
+    label: The class.
+    size: The side in pixels.
+    body_hint: 0 to 1, how often the body has the colours of its class's family.
+    """
     ground, bird, hint, fine = (np.random.default_rng(each) for each in rng.integers(0, 2**63, 4))
     told = hint.random() < body_hint
     family = FAMILIES[label // 3 % len(FAMILIES) if told else hint.integers(len(FAMILIES))]

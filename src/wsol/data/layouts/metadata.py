@@ -25,9 +25,20 @@ class Metadata(Dataset):
     As the evaluator's release lays out CUB, ILSVRC and OpenImages30k, ROOT may also be dataset/NAME, with photos and
     masks, beside metadata/NAME, with the lists.
 
-    Truth is read only when it is asked for. Raises WsolError naming the file and id for lines that are wrong or
-    contradict each other.
+    Truth is read only when it is asked for.
+
+    root: The folder of these lists, or the one that holds it.
+    split: The folder of the split's lists: "train", "val", "test".
+    masks: The folder that the lists' mask paths are relative to. Default: where the photos are, or ROOT.
+
+    Raises WsolError, naming the file and id, for lines that are wrong or contradict each other.
     """
+
+    about = "a folder with the evaluator's metadata lists"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return path if any(places(path)[0].glob("*/image_ids.txt")) else None
 
     def __init__(self, root: str | Path, split: str, masks: str | Path | None = None) -> None:
         root = Path(root)
@@ -50,7 +61,7 @@ class Metadata(Dataset):
         self.samples = [Sample(id, labels[id], images / id) for id in ids]
 
     @property
-    def has_boxes(self) -> bool:  # type: ignore[override]  # the lists are opened only when somebody asks
+    def has_boxes(self) -> bool:  # type: ignore[override]  # the lists are opened only when it is asked for
         return bool(self._boxes)
 
     def size(self, index: int) -> tuple[int, int]:
@@ -60,7 +71,7 @@ class Metadata(Dataset):
             return self._sizes[id]
         if not self.samples[index].path.is_file():
             raise WsolError(f"{self.folder / 'image_sizes.txt'}: no size for {id}, nor the photo to look it up")
-        return self.image(index).size
+        return super().size(index)
 
     def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
         id = self.samples[index].id
@@ -72,7 +83,7 @@ class Metadata(Dataset):
             masks = [self._mask(mask) for mask, _ in paths]
             ignores = [self._mask(ignore) for _, ignore in paths if ignore]
             if len({mask.shape for mask in masks + ignores}) > 1:
-                raise WsolError(f"{self.masks / paths[0][0]}: the masks of {id} differ in size; mend them")
+                raise WsolError(f"{self.masks / paths[0][0]}: the masks of {id} differ in size; fix them")
             return Truth(mask=np.any(masks, axis=0), ignore=np.any(ignores, axis=0) if ignores else None)
         if id not in self._boxes:
             return Truth()
@@ -177,10 +188,10 @@ class Metadata(Dataset):
 
 def places(root: Path) -> tuple[Path, Path]:
     """Where a data set's lists and its photos lie: in one folder, or as the evaluator's release has them."""
-    for own, other in (("metadata", "dataset"), ("dataset", "metadata")):
-        beside = root.parent.parent / other / root.name
-        if root.parent.name == own and beside.is_dir():
-            return (root, beside) if own == "metadata" else (beside, root)
+    for here, there in (("metadata", "dataset"), ("dataset", "metadata")):
+        beside = root.parent.parent / there / root.name
+        if root.parent.name == here and beside.is_dir():
+            return (root, beside) if here == "metadata" else (beside, root)
     lists = root / "metadata" if any((root / "metadata").glob("*/")) else root
     return lists, root / "images" if (root / "images").is_dir() else root
 
@@ -198,6 +209,9 @@ def write_metadata(photos: Dataset, folder: str | Path) -> None:
     """Writes a data set's ids, labels, sizes and boxes in this layout; boxes as unrounded floats.
 
     A photo with several classes is listed once for each, as evaluation counts it.
+
+    photos: The data set, one split.
+    folder: The folder to write the four lists into.
 
     Raises WsolError for an id that would break a line, and for a folder that cannot be written.
     """

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, every_tenth
+from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, every_tenth, folder_with
 from wsol.data.images import read_mask
-from wsol.data.voc_xml import boxes_in, names_in, size_in
+from wsol.data.layouts.voc_xml import boxes_in, names_in, size_in
 from wsol.errors import WsolError, listed
 
 CLASSES = ("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog")
@@ -22,10 +22,18 @@ class VOC(Dataset):
     is ignored, other classes are background. Which classes are present is read from the XML files, boxes when a truth
     is asked for.
 
+    root: The folder that holds JPEGImages/, Annotations/ and ImageSets/.
+    split: "train", "val" or "test".
+
     Raises WsolError for a photo without a readable XML file, or with an object of no VOC class.
     """
 
+    about = "the folder of PASCAL VOC 2012"
     has_boxes = True
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return folder_with(path, ["JPEGImages", "Annotations", "ImageSets"], ["", "VOC2012", "VOCdevkit/VOC2012"])
 
     def __init__(self, root: str | Path, split: Split) -> None:
         self.root, self.name = Path(root), Path(root).name

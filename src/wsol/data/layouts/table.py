@@ -19,12 +19,21 @@ class Csv(Dataset):
     A label is a name, or a number from 0 when all are. Boxes (pixels of the original image) may be left empty. Without
     a `split` column every tenth photo of a class is `val` and also `test`. Boxes are parsed when a truth is asked for.
 
+    root: The CSV file.
+    split: "train", "val" or "test".
+
     Raises WsolError naming the file and line: missing columns or photos, empty labels, a photo with two labels, a split
     that is none, a box that is no box.
     """
 
-    def __init__(self, path: str | Path, split: Split) -> None:
-        self.file = Path(path)
+    about = "a CSV file of path,label[,x0,y0,x1,y1][,split]"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return path if path.is_file() and path.suffix.lower() == ".csv" else None
+
+    def __init__(self, root: str | Path, split: Split) -> None:
+        self.file = Path(root)
         self.name = self.file.stem
         labels: dict[str, str] = {}
         splits: dict[str, str] = {}
@@ -38,9 +47,9 @@ class Csv(Dataset):
             first.setdefault(photo, line)
             if labels.setdefault(photo, label) != label:
                 raise self._error(line, f"{photo} has two labels, {labels[photo]} and {label}")
-            own = row.get("split", split)
-            if own not in ("train", "val", "test") or splits.setdefault(photo, own) != own:
-                raise self._error(line, f"split {own!r} must be train, val or test, the same in all lines of a photo")
+            part = row.get("split", split)
+            if part not in ("train", "val", "test") or splits.setdefault(photo, part) != part:
+                raise self._error(line, f"split {part!r} must be train, val or test, the same in all lines of a photo")
             if any(row.get(corner) for corner in CORNERS):
                 self._corners.setdefault(photo, []).append((line, tuple(row.get(corner) or "" for corner in CORNERS)))
         self.has_boxes = bool(self._corners)
@@ -63,7 +72,7 @@ class Csv(Dataset):
         sample, boxes = self.samples[index], []
         if sample.id not in self._corners:
             return Truth()
-        size = self.image(index).size
+        size = self.size(index)
         for line, corners in self._corners[sample.id]:
             try:
                 box = np.array([[float(value) for value in corners]])

@@ -15,9 +15,13 @@ SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def download(name: str, folder: str | Path) -> None:
-    """Fetches a data set into a folder that `open_data` then reads; what is there already is kept.
+    """Fetches a published data set by torchvision. Files that are there already are kept.
 
-    name: of `SOURCES`. It was not tried against the servers, only against a stand-in of torchvision's classes.
+    This was not tried against the servers, only against replacements of torchvision's classes.
+
+    name: The data set: caltech256, flowers102, pet or voc2012.
+    folder: The folder to write it to. `wsol train METHOD FOLDER` then reads it.
+
     Raises WsolError for an unknown name, and with torchvision's reason when nothing can be fetched.
     """
     from torchvision import datasets

@@ -1,28 +1,39 @@
 """Views of photos for networks: float32 (3, S, S), RGB in [0, 1]."""
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 from torchvision.tv_tensors import BoundingBoxes
 
 from wsol.data.dataset import Dataset
+from wsol.errors import WsolError
 
 
 def training_view(image: Image.Image, size: int, chance: torch.Generator) -> Float[Tensor, "3 S S"]:
-    """Resize to 8/7 of `size` (256 for 224) without regard to aspect, crop at random, mirror every other photo."""
+    """The photo resized to 8/7 of `size` (256 for 224) without regard to aspect, cropped and, half the time, mirrored.
+
+    image: The photo, RGB.
+    size: The side of the view in pixels.
+    chance: Decides where it is cropped and whether it is mirrored.
+    """
     return to_tensor(_cropped(image, size, chance))
 
 
 def training_box(box: Float[Tensor, "4"], size: int, chance: torch.Generator) -> Float[Tensor, "4"]:
-    """Where a box, x0 y0 x1 y1 as shares of the photo, lies in its `training_view` of the same chance, in pixels.
+    """Where a box lies in the `training_view` of the same chance: x0 y0 x1 y1 in pixels of the view.
 
     It is cut at the view's edges; of a box that lies outside, only an edge is left.
+
+    box: (4,) x0 y0 x1 y1 as shares of the photo.
+    size: The side of the view in pixels.
+    chance: As that of the view.
     """
     shares = BoundingBoxes(box[None], format="XYXY", canvas_size=(1, 1))  # type: ignore[call-overload]
     return _cropped(shares, size, chance).as_subclass(Tensor)[0]
@@ -36,14 +47,16 @@ def _cropped(shown: Any, size: int, chance: torch.Generator) -> Any:
 
 
 def evaluation_view(image: Image.Image, size: int, crop: bool = False) -> Float[Tensor, "3 S S"]:
-    """What `framed` leaves of a photo."""
+    """`framed` as a tensor."""
     return to_tensor(framed(image, size, crop))
 
 
 def framed(image: Image.Image, size: int, crop: bool = False) -> Image.Image:
     """The photo resized straight to `size`, so that the whole object is seen; Pillow's bilinear.
 
-    crop: resized to 8/7 of `size` (256 for 224) instead, and its centre kept.
+    image: The photo, RGB.
+    size: The side of the view in pixels.
+    crop: Resize to 8/7 of `size` (256 for 224) instead, and keep the centre.
     """
     large = size * 8 // 7 if crop else size
     margin = (large - size) // 2
@@ -52,7 +65,11 @@ def framed(image: Image.Image, size: int, crop: bool = False) -> Image.Image:
 
 
 def ten_crop(image: Image.Image, size: int) -> Float[Tensor, "10 3 S S"]:
-    """Four corners and the centre of the photo at 8/7 of `size`, then their mirror images."""
+    """Four corners and the centre of the photo at 8/7 of `size`, then their mirror images.
+
+    image: The photo, RGB.
+    size: The side of a view in pixels.
+    """
     large = size * 8 // 7
     whole = to_tensor(image.resize((large, large), Image.Resampling.BILINEAR))
     low, middle, high = 0, (large - size) // 2, large - size
@@ -67,7 +84,11 @@ def to_tensor(image: Image.Image) -> Float[Tensor, "3 H W"]:
 
 
 def target(photos: Dataset, index: int) -> int | Bool[Tensor, " k"]:
-    """What a network is to say of a photo: its label, or in a set with several classes a photo, which are present."""
+    """What a network learns to say of a photo: its label, or which classes are present where there may be several.
+
+    photos: The data set.
+    index: Which of its photos.
+    """
     sample = photos.samples[index]
     if not sample.present:
         return sample.label
@@ -77,11 +98,17 @@ def target(photos: Dataset, index: int) -> int | Bool[Tensor, " k"]:
 
 
 class TrainingImages(torch.utils.data.Dataset):
-    """Photos and targets for training: (3, S, S), and an int or (k,) bool. It never asks a data set for its truth.
+    """Views and targets for training: (3, S, S), and an int or (k,) bool. It never asks a data set for its truth.
 
     They are asked for by their place in the whole training, n of epoch 0, then n of epoch 1 ...: crop and mirroring
     depend on (seed, place) alone, so that a resumed run sees what an uninterrupted one would have seen.
-    pseudo_boxes: a box for each photo as shares of it; each then comes third, (4,) in pixels of the view.
+
+    photos: The data set.
+    size: S, the side of a view in pixels.
+    seed: Other seeds give other crops.
+    pseudo_boxes: A box for each photo, x0 y0 x1 y1 as shares of it. Each then comes third, (4,) in pixels of the view.
+
+    Raises WsolError, naming the file, for a photo that cannot be read.
     """
 
     def __init__(
@@ -105,7 +132,12 @@ class TrainingImages(torch.utils.data.Dataset):
 
 
 class Shuffled(torch.utils.data.Sampler[int]):
-    """Places in the whole training, shuffled within each epoch; `epoch` is the first one that is iterated over."""
+    """Places in the whole training, shuffled within each epoch.
+
+    photos: How many photos an epoch has.
+    seed: Other seeds give other orders.
+    epoch: The first one that is iterated over.
+    """
 
     def __init__(self, photos: int, seed: int, epoch: int = 0) -> None:
         self.photos, self.seed, self.epoch = photos, seed, epoch
@@ -120,8 +152,44 @@ class Shuffled(torch.utils.data.Sampler[int]):
         return iter(order.tolist())
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A photo that cannot be read.
+
+    index: its place in the data set.
+    message: why, with the file's name.
+    """
+
+    index: int
+    message: str
+
+
+class Batch(NamedTuple):
+    """The photos of a batch that could be read, none or more, and why the others could not.
+
+    images: (b, 3, S, S) views; (0, 3, 0, 0) where none could be read.
+    targets: (b,) labels, or (b, k) true for the classes that are present.
+    indices: (b,) the photos' places in the data set.
+    sizes: (b, 2) W, H of the original photos in pixels.
+    errors: (index, message) of each photo that cannot be read.
+    """
+
+    images: Float[Tensor, "b 3 S S"]
+    targets: Int[Tensor, " b"] | Bool[Tensor, "b k"]
+    indices: Int[Tensor, " b"]
+    sizes: Int[Tensor, "b 2"]
+    errors: list[tuple[int, str]]
+
+
 class EvaluationImages(torch.utils.data.Dataset):
-    """Photos, targets, indices and the photos' (W, H) for measuring: (3, S, S), int or (k,) bool, int, (2,)."""
+    """Views for measuring: (3, S, S), an int or (k,) bool, the index, and W, H of the photo, which is decoded once.
+
+    A photo that cannot be read is `Unreadable` instead: an error within a loader's process would end all of them.
+
+    photos: The data set.
+    size: S, the side of a view in pixels.
+    crop: Keep the centre of a larger view, see `framed`.
+    """
 
     def __init__(self, photos: Dataset, size: int, crop: bool = False) -> None:
         self.photos, self.size, self.crop = photos, size, crop
@@ -129,7 +197,30 @@ class EvaluationImages(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor, int, Tensor]:
-        image = self.photos.image(index)
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor, int, Tensor] | Unreadable:
+        try:
+            image = self.photos.image(index)
+        except WsolError as error:
+            return Unreadable(index, str(error))
         view = evaluation_view(image, self.size, self.crop)
         return view, target(self.photos, index), index, torch.tensor(image.size)
+
+
+def collate(items: list[tuple[Tensor, int | Tensor, int, Tensor] | Unreadable]) -> Batch:
+    """A batch of `EvaluationImages`: the `collate_fn` of their loader.
+
+    items: What `EvaluationImages` gave.
+    """
+    errors = [(item.index, item.message) for item in items if isinstance(item, Unreadable)]
+    views = [item for item in items if not isinstance(item, Unreadable)]
+    if not views:
+        none = torch.zeros(0, dtype=torch.long)
+        return Batch(torch.zeros(0, 3, 0, 0), none, none, none.view(0, 2), errors)
+    images, targets, indices, sizes = zip(*views, strict=True)
+    return Batch(
+        torch.stack(images),
+        torch.stack([torch.as_tensor(target) for target in targets]),
+        torch.tensor(indices),
+        torch.stack(sizes),
+        errors,
+    )

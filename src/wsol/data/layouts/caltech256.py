@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, split_of
+from wsol.data.dataset import Dataset, Sample, Split, Truth, folder_with, split_of
 from wsol.data.images import photos_in
 from wsol.errors import WsolError
 
@@ -13,15 +13,23 @@ CLUTTER = "clutter"
 class Caltech256(Dataset):
     """256_ObjectCategories/NUMBER.NAME/ with NUMBER_PLACE.jpg; no boxes.
 
-    257.clutter is left out: it shows no object that could be found. The set has no splits of its own; ours go by a
-    photo's place in its class, see `split_of`.
+    257.clutter is left out, as it shows no object. The set has no splits: ours go by a photo's place in its class, see
+    `split_of`.
+
+    root: The folder that holds 256_ObjectCategories/.
+    split: "train", "val" or "test".
     """
 
+    about = "the folder of Caltech-256"
     name = "caltech256"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return folder_with(path, ["256_ObjectCategories"], ["", "caltech256"])
 
     def __init__(self, root: str | Path, split: Split) -> None:
         root = Path(root) / "256_ObjectCategories"
-        folders = [each for each in sorted(root.iterdir()) if each.is_dir() and re.fullmatch(r"\d{3}\..+", each.name)]
+        folders = [path for path in sorted(root.iterdir()) if path.is_dir() and re.fullmatch(r"\d{3}\..+", path.name)]
         names = {folder: folder.name.split(".", 1)[1] for folder in folders}
         kept = [folder for folder in folders if names[folder] != CLUTTER]
         if not kept:

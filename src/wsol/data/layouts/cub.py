@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, held_back
+from wsol.data.dataset import Dataset, Sample, Split, Truth, folder_with, held_back
 from wsol.errors import WsolError
 
 
@@ -13,9 +13,21 @@ class CUB(Dataset):
     """images.txt, image_class_labels.txt, train_test_split.txt, classes.txt, bounding_boxes.txt and images/.
 
     CUB has no validation split: `val` is the last `val_per_class` training photos of each class, in the order of
-    images.txt, and `train` is the rest; 0 keeps them all for training. The file of boxes (x, y, width, height in
-    pixels) is opened only when a truth is asked for.
+    images.txt, and `train` is the rest. The file of boxes (x, y, width, height in pixels) is opened only when a truth
+    is asked for.
+
+    root: The folder that holds these files.
+    split: "train", "val" or "test".
+    val_per_class: Training photos of each class for `val`; 0 keeps them all for training.
+
+    Raises WsolError, naming the file, for one that is missing or wrong.
     """
+
+    about = "the folder of CUB-200-2011"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return folder_with(path, ["train_test_split.txt"], ["", "CUB_200_2011"])
 
     def __init__(self, root: str | Path, split: Split, val_per_class: int = 5) -> None:
         self.root, self.name = Path(root), Path(root).name

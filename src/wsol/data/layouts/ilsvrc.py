@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, held_back
+from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, folder_with, held_back
 from wsol.data.images import photos_in
-from wsol.data.voc_xml import boxes_in, names_in, size_in
+from wsol.data.layouts.voc_xml import boxes_in, names_in, size_in
 from wsol.errors import WsolError
 
 
@@ -16,7 +16,22 @@ class ILSVRC(Dataset):
     name, and `train` is the rest. Labels are places among the sorted WNIDs of train/ (of val/, where there is no
     train/). Photos that lie in val/ itself take their class from their XML file. Photos are found on disk, ImageSets/
     is not needed. A photo without an XML file, as many for training are, has no boxes.
+
+    root: The folder that holds Data/ and Annotations/, or train/ and val/.
+    split: "train", "val" or "test".
+    val_per_class: Training photos of each class for `val`; 0 keeps them all for training.
+
+    Raises WsolError, naming the photo or the file, for a photo of an unknown class and an XML file that is wrong.
     """
+
+    about = "the folder of ILSVRC-2012"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        if root := folder_with(path, ["Data/CLS-LOC"], ["", "ILSVRC"]):
+            return root
+        plain = wnids_in(path / "train") and (path / "val").is_dir() and not (path / "test").is_dir()
+        return path if plain else None
 
     def __init__(self, root: str | Path, split: Split, val_per_class: int = 5) -> None:
         root = Path(root)
@@ -63,5 +78,5 @@ WNID = re.compile(r"n\d{8}")
 
 def wnids_in(folder: Path) -> list[str]:
     """The class folders, sorted; none where a folder has another name."""
-    names = sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     return names if all(WNID.fullmatch(name) for name in names) else []

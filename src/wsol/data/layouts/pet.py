@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, held_back
+from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, folder_with, held_back
 from wsol.data.images import read_mask
 from wsol.errors import WsolError
 
@@ -17,7 +17,19 @@ class Pet(Dataset):
     `val` is the last `val_per_class` photos of each class in trainval.txt, `train` is the rest. A trimap is 1 on the
     pet, 2 on the background, 3 (ignored) on the border between. The one box is the smallest around pet and border: the
     boxes in annotations/xmls/ are those of heads, and are not read.
+
+    root: The folder that holds images/ and annotations/.
+    split: "train", "val" or "test".
+    val_per_class: Training photos of each class for `val`; 0 keeps them all for training.
+
+    Raises WsolError, naming the file, for a list that is wrong.
     """
+
+    about = "the folder of Oxford-IIIT Pet"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return folder_with(path, ["images", "annotations/trainval.txt"], ["", "oxford-iiit-pet"])
 
     def __init__(self, root: str | Path, split: Split, val_per_class: int = 5) -> None:
         self.root, self.name = Path(root), Path(root).name

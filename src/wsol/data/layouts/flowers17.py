@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count, split_of
+from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count, folder_with, split_of
 from wsol.data.images import read_mask
 from wsol.errors import WsolError
 
@@ -15,9 +15,19 @@ class Flowers17(Dataset):
 
     Masks are palette images: 1 is the flower, 0 is undefined (ignored), all else background. Splits go by a photo's
     place in its class, see `split_of`.
+
+    root: The folder that holds labels.csv, images/ and masks/.
+    split: "train", "val" or "test".
+
+    Raises WsolError, naming the file, for labels that are wrong.
     """
 
+    about = "the folder of Flowers-17 with labels.csv, images/ and masks/"
     name = "flowers17"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return folder_with(path, ["labels.csv", "masks"])
 
     def __init__(self, root: str | Path, split: Split) -> None:
         self.root = Path(root)
@@ -31,9 +41,9 @@ class Flowers17(Dataset):
         count = class_count((label for _, label in rows), self.root / "labels.csv")
         self.classes = [f"flower {number}" for number in range(count)]
         self.samples = []
-        seen = [0] * len(self.classes)
+        counts = [0] * len(self.classes)
         for name, label in rows:
-            place, seen[label] = seen[label], seen[label] + 1
+            place, counts[label] = counts[label], counts[label] + 1
             if split == split_of(place):
                 self.samples.append(Sample(name, label, self.root / name))
 

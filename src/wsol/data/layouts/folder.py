@@ -15,20 +15,31 @@ class Folder(Dataset):
     then the same as `val`. A missing val folder takes every tenth training photo, a missing test folder is val.
     Photos may lie in folders below their class; hidden files are left out. Classes are those of the training photos.
     There are no boxes.
+
+    root: The folder of class folders, or of split folders.
+    split: "train", "val" or "test".
+
+    Raises WsolError, naming the folder, where one holds no class folder, an unknown class or no photo.
     """
+
+    about = "a plain folder of class folders"
+
+    @classmethod
+    def found(cls, path: Path) -> Path | None:
+        return path if path.is_dir() else None
 
     def __init__(self, root: str | Path, split: Split) -> None:
         root = Path(root)
         self.name = root.name
         folder = _stored(root, split)
         shared = folder == _stored(root, "train") == _stored(root, "val")  # and so every tenth photo is held back
-        own, self.classes = _class_folders(folder), _class_folders(_stored(root, "train"))
-        if unknown := set(own) - set(self.classes):
+        names, self.classes = _class_folders(folder), _class_folders(_stored(root, "train"))
+        if unknown := set(names) - set(self.classes):
             raise WsolError(f"{folder}: {', '.join(sorted(unknown))} is no class of the training photos; remove it")
-        if stray := sum(each.suffix.lower() in SUFFIXES for each in folder.iterdir()):
+        if stray := sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
             warnings.warn(f"{folder}: {stray} photos lie outside any class folder and are left out", stacklevel=2)
         self.samples = []
-        for name in own:
+        for name in names:
             photos = [path for path, _ in photos_in(folder / name)]
             if not photos:
                 raise WsolError(f"{folder / name}: no photos in this class folder; fill it or remove it")
@@ -42,8 +53,8 @@ class Folder(Dataset):
 
 
 def _class_folders(folder: Path) -> list[str]:
-    found = folder.iterdir() if folder.is_dir() else ()
-    names = sorted(each.name for each in found if each.is_dir() and not each.name.startswith("."))
+    paths = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(path.name for path in paths if path.is_dir() and not path.name.startswith("."))
     if not names:
         raise WsolError(f"{folder}: no class folders here; put the photos of each class into a folder of its name")
     return names
