@@ -7,10 +7,12 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from wsol.backbones import BACKBONES, build_backbone
-from wsol.backbones.base import IMAGENET
+from wsol import registry
+from wsol.backbones import build_backbone
+from wsol.backbones.contract import IMAGENET
 from wsol.errors import WsolError
 
+NAMES = registry.names("backbones")
 LIBRARY = {
     "vgg16": lambda: nn.Sequential(models.vgg16().features[:30]),
     "vgg16_bn": lambda: nn.Sequential(models.vgg16_bn().features[:43]),
@@ -23,7 +25,7 @@ def images(side: int = 80, b: int = 2) -> torch.Tensor:
     return torch.rand(b, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module", params=[*BACKBONES, *DERIVED])
+@pytest.fixture(scope="module", params=[*NAMES, *DERIVED])
 def backbone(request):
     return build_backbone(request.param, map_stride=None).eval()
 
@@ -127,7 +129,7 @@ def shapes_of(backbone) -> dict[str, tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("name", list(BACKBONES))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("map_stride", "side"), [(16, 14), (8, 28)])
 def test_map_stride_gives_the_papers_maps_at_224(name: str, map_stride: int, side: int) -> None:
     backbone = build_backbone(name, map_stride=map_stride)
@@ -274,7 +276,7 @@ def test_images_are_normalised_once() -> None:
     ("name", "options", "said"),
     [
         ("mobilnetv1", {}, "did you mean mobilenetv1"),
-        ("vit_tiny_patch16_224", {}, "choose a convolutional network"),
+        ("mixer_s32_224", {}, "choose a convolutional network"),
         ("hrnet_w18_small", {}, "no chain"),
         ("resnet18", {"end": "layer9"}, "layer4"),
         ("resnet18", {"map_stride": 5}, "map_stride 5 cannot be reached"),

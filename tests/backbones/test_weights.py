@@ -11,9 +11,9 @@ from torchvision.models import WeightsEnum
 
 from wsol.backbones import backbone_for, build_backbone
 from wsol.data import open_data
-from wsol.data.transforms import evaluation_view
+from wsol.data.crops import evaluation_view
 from wsol.errors import WsolError
-from wsol.methods import CAM
+from wsol.methods.cam import CAM
 
 
 @pytest.fixture

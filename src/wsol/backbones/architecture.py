@@ -5,31 +5,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 from torch import nn
 
-from wsol.backbones.base import IMAGENET, Backbone, Stages, Statistics
+from wsol.backbones.chain import Chain, Stages
+from wsol.backbones.contract import IMAGENET, OwnClassifier, Statistics
 from wsol.backbones.weights import load_weights
 from wsol.errors import WsolError
 
-HALF: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+Make = Callable[[bool, bool], nn.Module]
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A library network and its chain of stages.
 
-    make(own, download): the network as the library's own weights want it or as other weights do, and whether to
-    fetch the library's. removed: prefixes of the parameters behind the last stage. classifier: path of the library's
-    last layer where it reads the last features. rectified_classifier: ReLU follows that layer. statistics: mean and
-    std that its weights want, where the library does not say. surgery(network, kept_strides): what the papers change
-    before they lower strides; left out where no map stride is asked. respelt: pattern and replacement for parameter
-    names of older files.
+    make: (own, download) -> the network, as the library's own weights want it or as other weights do, and whether to
+        fetch the library's.
+    stages: see `Chain`.
+    classifier: path of the library's last layer where it reads the last features.
+    rectified_classifier: ReLU follows that layer.
+    statistics: mean and std that its weights want, where the library does not say.
+    surgery: (network, kept_strides) -> None, what the papers change before they lower strides; left out where no map
+        stride is asked.
+    respelt: pattern and replacement for parameter names of older files.
     """
 
-    make: Callable[[bool, bool], nn.Module]
+    make: Make
     stages: Stages
-    removed: tuple[str, ...]
     classifier: str | None = None
     rectified_classifier: bool = False
     statistics: Statistics = IMAGENET
@@ -43,34 +45,49 @@ class Architecture:
         map_stride: int | None,
         kept_strides: int = 0,
         load: bool = True,
-    ) -> Backbone:
-        own = weights == "pretrained"
-        network = fetch(self.make, own, own and load)
-        if weights is not None and not own and load:
-            load_weights(network, Path(weights), self.removed, self.respelt)
-        config: Any = getattr(network, "pretrained_cfg", None) if own else None
+    ) -> Chain:
+        """The backbone; see `build_backbone`."""
+        library = weights == "pretrained"
+        stages = self.stages if end is None else _cut(self.stages, end)
+        network = fetch(self.make, library, library and load)
+        classifier = self.classifier if stages == self.stages else None
+        if weights is not None and load and not library:
+            paths = tuple(f"{path}." for stage in stages.values() for path in stage)
+            needed = {key for key in network.state_dict() if key.startswith(paths)}
+            classifier = load_weights(network, Path(weights), needed, classifier, self.respelt)
+        config: Any = getattr(network, "pretrained_cfg", None) if library else None
         statistics = (tuple(config["mean"]), tuple(config["std"])) if config else self.statistics
         if self.surgery and map_stride is not None:
             self.surgery(network, kept_strides)
-        stages = self.stages if end is None else _cut(self.stages, end)
-        classifier: Any = network.get_submodule(self.classifier) if self.classifier and stages == self.stages else None
-        return Backbone(network, stages, statistics, map_stride, kept_strides, classifier, self.rectified_classifier)
+        layer: Any = network.get_submodule(classifier) if classifier else None
+        head = OwnClassifier(layer, self.rectified_classifier, blank=not load) if classifier else None
+        return Chain(network, stages, statistics, map_stride, kept_strides, head)
 
 
-def torchvision_network(make: Callable[..., nn.Module], **otherwise: Any) -> Callable[[bool, bool], nn.Module]:
+def torchvision_network(make: Callable[..., nn.Module], fetched: str = "IMAGENET1K_V1", **otherwise: Any) -> Make:
     """One of torchvision's constructors; `otherwise` are the options where its weights are not fetched.
 
     Fetched are its first weights, with which the papers began: ResNet50's later ones are trained another way.
     """
-    return lambda own, download: make(weights="IMAGENET1K_V1") if download else make(weights=None, **otherwise)
+    return lambda own, download: make(weights=fetched) if download else make(weights=None, **otherwise)
 
 
-def timm_network(name: str, **otherwise: Any) -> Callable[[bool, bool], nn.Module]:
-    """One of timm's networks; `otherwise` are the options for weights that are not timm's own."""
-    return lambda own, download: timm.create_model(name, pretrained=download, **({} if own else otherwise))
+def timm_network(name: str, otherwise: dict[str, Any] | None = None, **always: Any) -> Make:
+    """One of timm's networks.
+
+    otherwise: options for weights that are not timm's own.
+    always: options for all weights.
+    """
+
+    def make(own: bool, download: bool) -> nn.Module:
+        import timm  # slow
+
+        return timm.create_model(name, pretrained=download, **always, **({} if own else otherwise or {}))
+
+    return make
 
 
-def fetch(make: Callable[[bool, bool], nn.Module], own: bool, download: bool) -> nn.Module:
+def fetch(make: Make, own: bool, download: bool) -> nn.Module:
     """Builds a network. Raises WsolError when its weights cannot be downloaded."""
     if not download:
         return make(own, False)
@@ -78,9 +95,14 @@ def fetch(make: Callable[[bool, bool], nn.Module], own: bool, download: bool) ->
         return make(own, True)
     except Exception as error:
         raise WsolError(
-            f"the library's weights could not be downloaded ({str(error).splitlines()[0][:100]}); "
+            f"the library's weights could not be downloaded ({said(error)[:100]}); "
             "give --weights a local file, or --weights none to start from scratch"
         ) from error
+
+
+def said(error: Exception) -> str:
+    """The first line of an error's message."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def span(parent: str, first: int, last: int) -> list[str]:

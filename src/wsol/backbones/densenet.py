@@ -26,7 +26,6 @@ DENSENET161 = Architecture(
         "transition3": ["features.transition3"],
         "denseblock4": ["features.denseblock4", "features.norm5", "features.relu5"],
     },
-    removed=("classifier.",),
     classifier="classifier",
     respelt=(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)", r"\1"),  # torchvision's file says norm.1 for norm1
 )

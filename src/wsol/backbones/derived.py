@@ -1,64 +1,206 @@
-"""Any timm network by name: its chain of stages is derived, then verified by equality."""
+"""Any network of timm or torchvision by name: its chain of stages is derived, then verified by equality.
 
+Vision transformers of timm are no chains; they become `Tokens`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
+import timm
 import torch
+from timm.models import Eva, VisionTransformer
 from torch import Tensor, nn
+from torchvision import models
 
-from wsol.backbones.architecture import Architecture, fetch, timm_network
+from wsol import registry
+from wsol.backbones.architecture import Architecture, Make, fetch, said, timm_network, torchvision_network
+from wsol.backbones.contract import Maker, Statistics
+from wsol.backbones.tokens import Transformer
+from wsol.backbones.weights import load_weights
 from wsol.errors import WsolError
+
+CONTAINERS = ("features.", "layers.", "trunk_output.")  # where torchvision's networks keep their stages
+Features = Callable[[Tensor], Any]
+
+
+def derive(name: str) -> Maker:
+    """How the network of that name is built.
+
+    name: as `build_backbone` takes it.
+
+    Raises WsolError where there is no such network, its features are no (b, c, h, w) maps, or its modules form no
+    chain.
+    """
+    source, _, rest = name.partition(":")
+    try:
+        if source == "torchvision":
+            return _of_torchvision(rest)
+        return _of_timm(rest if source == "timm" else name)
+    except WsolError as error:
+        raise WsolError(f"{name}: {error}") from error
+    except Exception as error:  # whatever a library says of a name, or a network of a size it was not made for
+        raise WsolError(f"{name}: cannot be used as a backbone ({_shortly(error)}); choose another network") from error
+
+
+def library_classifier(name: str, weights: str | Path, classes: int) -> tuple[nn.Module, Statistics, int]:
+    """A whole classifier of timm or torchvision, its mean and std, and the side of its images: what is adopted.
+
+    name: as `build_backbone` takes it; a plain name is timm's.
+    weights: "pretrained" for the library's own, with their classes; or the path of a state dict.
+    classes: k of that file.
+
+    Raises WsolError where there is no such network or the file does not fit it.
+    """
+    source, _, rest = name.partition(":")
+    download = weights == "pretrained"
+    options = {} if download else {"num_classes": classes}
+    try:
+        if source == "torchvision":
+            preset, first = _torchvisions_preset(rest)
+            network = fetch(torchvision_network(partial(models.get_model, rest, **options), first), True, download)
+            statistics, size = (tuple(preset.mean), tuple(preset.std)), preset.crop_size[0]
+        else:
+            network: Any = fetch(timm_network(rest if source == "timm" else name, **options), True, download)
+            config = network.pretrained_cfg
+            statistics, size = (tuple(config["mean"]), tuple(config["std"])), config["input_size"][-1]
+    except WsolError:
+        raise
+    except Exception as error:
+        raise WsolError(f"{name}: cannot be built ({_shortly(error)}); give another name") from error
+    if not download:
+        load_weights(network, Path(weights), set(network.state_dict()))
+    return network, statistics, size
+
+
+def _of_timm(name: str) -> Maker:
+    if ":" not in name:
+        registry.check_key(name.partition(".")[0], timm.list_models(), "timm has no network")
+    network: Any = fetch(timm_network(name), own=True, download=False).eval()
+    config = network.pretrained_cfg
+    statistics = (tuple(config["mean"]), tuple(config["std"]))
+    if isinstance(network, VisionTransformer | Eva):
+        return Transformer(timm_network(name, dynamic_img_size=True), statistics)
+    cuts = [info["module"] for info in network.feature_info] if hasattr(network, "feature_info") else []
+    return _chained(timm_network(name), network, network.forward_features, cuts, statistics)
+
+
+def _of_torchvision(name: str) -> Maker:
+    if name in registry.names("backbones"):
+        return registry.find("backbones", name)
+    preset, first = _torchvisions_preset(name)
+    make = torchvision_network(models.get_model_builder(name), fetched=first)
+    network = fetch(make, own=True, download=False).eval()
+    statistics = (tuple(preset.mean), tuple(preset.std))
+    return _chained(make, network, lambda images: _last_map(network, images), list(CONTAINERS), statistics)
+
+
+def _torchvisions_preset(name: str) -> tuple[Any, str]:
+    """How images are prepared for a network of torchvision, and the name of its first weights."""
+    registry.check_key(name, models.list_models(module=models), "torchvision has no network")
+    weights: Any = models.get_model_weights(name)
+    first = getattr(weights, "IMAGENET1K_V1", weights.DEFAULT)
+    return first.transforms(), first.name
 
 
 @torch.no_grad()
-def derive(name: str) -> Architecture:
-    """Stages of a timm network: its children run one after another until they give `forward_features`.
+def _chained(make: Make, network: Any, features: Features, cuts: list[str], statistics: Statistics) -> Architecture:
+    """The chain of modules that gives the features, with its boundaries.
 
-    Boundaries are the modules that timm's `feature_info` lists. Raises WsolError where the network is no such
-    chain or its features are no (b, c, h, w) maps (transformers, HRNet).
+    cuts: modules that end a stage; where there are none, stages end before the map's size changes. A boundary's value
+        is a (b, c, h, w) map in any case.
     """
-    make = timm_network(name)
-    network: Any = fetch(make, own=True, download=False).eval()
-    cuts = [info["module"] for info in network.feature_info] if hasattr(network, "feature_info") else []
     images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    wanted = network.forward_features(images)
-    if not isinstance(wanted, Tensor) or wanted.dim() != 4 or wanted.shape[1] != network.num_features:
-        raise WsolError(f"{name}: its features are no (b, c, h, w) maps; choose a convolutional network")
+    wanted = features(images)
+    if not isinstance(wanted, Tensor) or wanted.dim() != 4 or wanted.shape[1] == wanted.shape[2] != wanted.shape[3]:
+        raise WsolError("its features are no (b, c, h, w) maps; choose a convolutional network or a plain ViT of timm")
     chain = _chain(network, cuts, images, wanted)
     if not chain:
-        raise WsolError(f"{name}: its modules form no chain that a stream could re-enter; choose another network")
+        raise WsolError("its modules form no chain that a stream could re-enter; choose another network")
+    smaller = images[..., :160, :160]
+    steps, steps_smaller = _steps(network, chain, images), _steps(network, chain, smaller)
+    if not torch.equal(steps_smaller[-1], features(smaller)):
+        raise WsolError("it is another network at another image size; choose another network")
+    maps = [path for path, x, y in zip(chain, steps, steps_smaller, strict=True) if x.dim() == 4 and _alike(x, y)]
+    if not set(cuts) & set(chain):
+        cuts = [path for path, x, y in zip(chain, steps, steps[1:], strict=False) if x.shape[-1] != y.shape[-1]]
+    cuts = [path for path in maps if path in cuts or path == chain[-1]]
     stages: dict[str, list[str]] = {}
     begun: list[str] = []
     for path in chain:
         begun.append(path)
-        if path in cuts or path == chain[-1]:
+        if path in cuts:
             stages[path], begun = begun, []
-    behind = tuple(f"{child}." for child, _ in network.named_children() if not any(_inside(p, child) for p in chain))
-    cfg = network.pretrained_cfg
-    return Architecture(
-        make, stages, behind, _classifier(network, images, wanted), statistics=(tuple(cfg["mean"]), tuple(cfg["std"]))
-    )
+    return Architecture(make, stages, classifier_of(network, images, wanted), statistics=statistics)
 
 
-def _classifier(network: Any, images: Tensor, features: Tensor) -> str | None:
-    """Path of the last layer, where it reads the averaged features and nothing stands between."""
-    layer = network.get_classifier()
-    if not isinstance(layer, nn.Linear) or layer.in_features != features.shape[1]:
-        return None
-    direct = torch.allclose(layer(features.mean((2, 3))), network(images), atol=1e-4)
-    return next(path for path, module in network.named_modules() if module is layer) if direct else None
+@torch.no_grad()
+def classifier_of(network: nn.Module, images: Tensor, features: Tensor) -> str | None:
+    """Path of the linear layer that makes the logits from the averaged features, where nothing stands between.
+
+    The layer has random weights of size 1 meanwhile: a fresh one of zeros would fit any features.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for path, layer in reversed(list(network.named_modules())):
+        if isinstance(layer, nn.Linear) and layer.in_features == features.shape[1]:
+            kept = layer.weight.clone()
+            layer.weight.normal_(generator=generator)
+            direct, logits = layer(features.mean((2, 3))), network(images)
+            layer.weight.copy_(kept)
+            if direct.shape == logits.shape and torch.allclose(direct, logits, atol=1e-4 * float(logits.abs().max())):
+                return path
+    return None
+
+
+def _shortly(error: Exception) -> str:
+    return shorten(said(error), 150, placeholder=" ...")
+
+
+def _last_map(network: nn.Module, images: Tensor) -> Tensor | None:
+    """The last map of features that a module of a torchvision network gives."""
+    maps: list[Tensor] = []
+
+    def keep(_: nn.Module, __: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.dim() == 4 and output.shape[-1] > 1:
+            maps.append(output)
+
+    hooks = [module.register_forward_hook(keep) for module in network.modules()]
+    logits = network(images)
+    for hook in hooks:
+        hook.remove()
+    return next((x for x in reversed(maps) if x.shape[1] != logits.shape[1]), None)
 
 
 def _chain(network: nn.Module, cuts: list[str], x: Tensor, wanted: Tensor) -> list[str]:
+    """Paths of the modules that lead from the images to the features; none where they do not."""
     chain: list[str] = []
     for path, module in _units(network, cuts):
         try:
             x = module(x)
         except Exception:  # whatever a module says of an input that was never meant for it: the chain ends before
             break
+        if not isinstance(x, Tensor):
+            break
         chain.append(path)
-        if isinstance(x, Tensor) and x.shape == wanted.shape and torch.equal(x, wanted):
+        if x.shape == wanted.shape and torch.equal(x, wanted):
             return chain
     return []
+
+
+def _steps(network: nn.Module, chain: list[str], x: Tensor) -> list[Tensor]:
+    """What each module of the chain gives."""
+    steps = []
+    for path in chain:
+        x = network.get_submodule(path)(x)
+        steps.append(x.clone())  # the next module may work in place
+    return steps
+
+
+def _alike(x: Tensor, smaller: Tensor) -> bool:
+    """Whether two tensors are maps (b, c, h, w) of a larger and a smaller image."""
+    return x.shape[1] == smaller.shape[1] and x.shape[-1] > smaller.shape[-1]
 
 
 def _units(network: nn.Module, cuts: list[str]) -> list[tuple[str, nn.Module]]:
@@ -70,7 +212,3 @@ def _units(network: nn.Module, cuts: list[str]) -> list[tuple[str, nn.Module]]:
         else:
             units.append((name, child))
     return units
-
-
-def _inside(path: str, child: str) -> bool:
-    return path == child or path.startswith(child + ".")

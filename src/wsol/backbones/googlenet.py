@@ -2,7 +2,8 @@
 
 from torchvision import models
 
-from wsol.backbones.architecture import HALF, Architecture, torchvision_network
+from wsol.backbones.architecture import Architecture, torchvision_network
+from wsol.backbones.contract import HALF
 
 GOOGLENET = Architecture(
     torchvision_network(models.googlenet, init_weights=True),
@@ -19,7 +20,6 @@ GOOGLENET = Architecture(
         "inception5a": ["maxpool4", "inception5a"],
         "inception5b": ["inception5b"],
     },
-    removed=("aux1.", "aux2.", "fc."),
     classifier="fc",
     statistics=HALF,
 )

@@ -13,8 +13,9 @@ from torch.nn import functional
 from torchvision import models
 from torchvision.models import inception
 
-from wsol.backbones.architecture import HALF, Architecture, torchvision_network
-from wsol.backbones.base import lower_strides, strided
+from wsol.backbones.architecture import Architecture, torchvision_network
+from wsol.backbones.chain import lower_strides, strided
+from wsol.backbones.contract import HALF
 
 
 class Halving(nn.Module):
@@ -86,7 +87,6 @@ INCEPTION_V3 = Architecture(
         "maxpool2": ["Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"],
     }
     | {f"Mixed_{block}": [f"Mixed_{block}"] for block in MIXED},
-    removed=("AuxLogits.", "fc."),
     classifier="fc",
     statistics=HALF,
     surgery=padded,

@@ -7,7 +7,7 @@ which the published MobileNets were trained; timm's own want its symmetric paddi
 from wsol.backbones.architecture import Architecture, timm_network
 
 MOBILENETV1 = Architecture(
-    timm_network("mobilenetv1_100", pad_type="same"),
+    timm_network("mobilenetv1_100", {"pad_type": "same"}),
     {
         "module2": ["conv_stem", "bn1", "blocks.0"],
         "module4": ["blocks.1"],
@@ -15,15 +15,13 @@ MOBILENETV1 = Architecture(
         "module12": ["blocks.3"],
         "module14": ["blocks.4"],
     },
-    removed=("classifier.",),
     classifier="classifier",
 )
 
 MOBILENETV2 = Architecture(
-    timm_network("mobilenetv2_100", pad_type="same"),
+    timm_network("mobilenetv2_100", {"pad_type": "same"}),
     {"block0": ["conv_stem", "bn1", "blocks.0"]}
     | {f"block{i}": [f"blocks.{i}"] for i in range(1, 7)}
     | {"head": ["conv_head", "bn2"]},
-    removed=("classifier.",),
     classifier="classifier",
 )

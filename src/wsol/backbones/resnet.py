@@ -10,7 +10,7 @@ from torch import nn
 from torchvision import models
 
 from wsol.backbones.architecture import Architecture, torchvision_network
-from wsol.backbones.base import lower_strides
+from wsol.backbones.chain import lower_strides
 
 STAGES = {
     "stem": ["conv1", "bn1", "relu", "maxpool"],
@@ -28,6 +28,6 @@ def pooled(network: models.ResNet, kept_strides: int) -> None:
 
 
 RESNET18, RESNET50 = (
-    Architecture(torchvision_network(make), STAGES, removed=("fc.",), classifier="fc", surgery=pooled)
+    Architecture(torchvision_network(make), STAGES, classifier="fc", surgery=pooled)
     for make in (models.resnet18, models.resnet50)
 )

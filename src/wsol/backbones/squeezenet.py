@@ -13,7 +13,6 @@ SQUEEZENET1_1 = Architecture(
         "fire7": span("features", 9, 10),
         "fire9": span("features", 11, 12),
     },
-    removed=("classifier.",),
     classifier="classifier.1",
     rectified_classifier=True,
 )

@@ -14,7 +14,6 @@ VGG16 = Architecture(
         "pool4": ["features.23"],
         "conv5_3": span("features", 24, 29),
     },
-    removed=("classifier.",),
 )
 
 VGG16_BN = Architecture(
@@ -27,5 +26,4 @@ VGG16_BN = Architecture(
         "pool4": ["features.33"],
         "conv5_3": span("features", 34, 42),
     },
-    removed=("classifier.",),
 )
