@@ -5,8 +5,8 @@ import torch
 from oracles import methods as oracle
 from oracles.networks import batch, plain
 
-from wsol.maps import choose, min_max, peak
-from wsol.methods import ACoL
+from wsol.methods.acol import ACoL
+from wsol.nn.maps import choose, min_max, peak
 
 
 def make(threshold: float, **options) -> ACoL:
@@ -62,12 +62,12 @@ def test_the_fused_map_is_at_least_each_part() -> None:
 
 def test_the_fused_map_is_the_larger_of_the_heads_own() -> None:
     images, labels = batch()
-    a, b, both = (make(0.6, heads=heads) for heads in ("a", "b", "both"))
-    alone, other, fused = (each.heatmaps(each.predict(images), labels[:, None]) for each in (a, b, both))
-    prediction = a.predict(images)
+    method = make(0.6)
+    prediction = method.predict(images)
+    alone, other, fused = (method.heatmaps(prediction, labels[:, None], heads=heads) for heads in ("a", "b", "both"))
     torch.testing.assert_close(alone, choose(prediction.evidence["maps_a"], labels[:, None]))
     erased = prediction.evidence["features"] * ~(min_max(alone) >= 0.6)
-    torch.testing.assert_close(other, choose(a.head_b(erased)[1], labels[:, None]))
+    torch.testing.assert_close(other, choose(method.head_b(erased)[1], labels[:, None]))
     torch.testing.assert_close(fused, torch.maximum(min_max(alone), min_max(other)))
 
 

@@ -7,8 +7,10 @@ import torch
 from oracles import methods as oracle
 from oracles.networks import batch, loud, normed, plain
 
-from wsol.methods import AEPL, BAS
-from wsol.views import frozen
+from wsol.errors import WsolError
+from wsol.methods.aepl import AEPL
+from wsol.methods.bas import BAS
+from wsol.nn.views import frozen
 
 BOTH = pytest.mark.parametrize("method", [BAS, AEPL])
 
@@ -60,11 +62,11 @@ def test_an_empty_mask_leaves_the_background_everything(method) -> None:
     images, labels = batch()
     network = made(method)
     set_masks(network, -200.0)
-    seen = network.streams(images, labels)
-    positive = seen.logits.gather(1, labels[:, None])[:, 0] > 0
+    streams = network.streams(images, labels)
+    positive = streams.logits.gather(1, labels[:, None])[:, 0] > 0
     assert positive.any()
-    assert network.activation(seen)[positive].tolist() == pytest.approx([1.0] * int(positive.sum()))
-    doubled = replace(seen, logits=2 * seen.logits)  # so that a background above the whole would show
+    assert network.activation(streams)[positive].tolist() == pytest.approx([1.0] * int(positive.sum()))
+    doubled = replace(streams, logits=2 * streams.logits)  # so that a background above the whole would show
     assert network.activation(doubled)[positive].tolist() == pytest.approx([0.5] * int(positive.sum()))
     assert network.loss(images, labels)["area"] == 0
 
@@ -73,11 +75,11 @@ def test_a_full_mask_leaves_the_background_nothing() -> None:
     images, labels = batch()
     network = made(BAS, area_weight=1.5)
     set_masks(network, 200.0)
-    seen = network.streams(images, labels)
-    silent, _ = network.head(network.backbone(torch.zeros_like(seen.features), after="b"))
-    left, whole = (each.gather(1, labels[:, None])[:, 0].relu() for each in (silent, seen.logits))
+    streams = network.streams(images, labels)
+    silent, _ = network.head(network.backbone(torch.zeros_like(streams.features), after="b"))
+    left, whole = (scores.gather(1, labels[:, None])[:, 0].relu() for scores in (silent, streams.logits))
     expected = torch.where(left > whole, torch.ones(4), left / (whole + 1e-8))
-    torch.testing.assert_close(network.activation(seen), expected)
+    torch.testing.assert_close(network.activation(streams), expected)
     assert network.loss(images, labels)["area"] == 1.5
 
 
@@ -201,20 +203,27 @@ def test_only_the_masks_asked_for_are_computed_and_the_best_are_averaged() -> No
         every = network.head_mask(prediction.evidence["features"]).sigmoid()
         asked = torch.tensor([[4, 0]] * 4)
         torch.testing.assert_close(network.heatmaps(prediction, asked), every[:, [4, 0]])
-        network.averaged = 3
-        found = network.heatmaps(prediction, asked)
+        found = network.heatmaps(prediction, asked, averaged=3)
     best = prediction.logits.argsort(1, descending=True)[:, :3]
     expected = torch.stack([every[i, best[i]].mean(0) for i in range(4)])
     torch.testing.assert_close(found, torch.stack([expected, expected], 1))
-    everyone = made(BAS, averaged=0).eval()
-    everyone.load_state_dict(network.state_dict())
     with torch.no_grad():
-        found = everyone.heatmaps(everyone.predict(images), asked)
+        found = network.heatmaps(prediction, asked, averaged=0)
     torch.testing.assert_close(found, torch.stack([every.mean(1)] * 2, 1))
 
 
 def test_what_cannot_be() -> None:
-    with pytest.raises(ValueError, match="there are 5 classes"):
-        BAS(plain(), 5, averaged=6)
+    network = BAS(plain(), 5)
+    for averaged in (6, -1):
+        with pytest.raises(WsolError, match="there are 5 classes"):
+            network.heatmaps(network.predict(batch()[0]), torch.zeros(4, 1, dtype=torch.long), averaged=averaged)
     with pytest.raises(ValueError, match="must not exceed"):
         AEPL(plain(), 5, background_below=0.9)
+
+
+@BOTH
+def test_the_mask_filters_may_learn_at_the_backbones_rate(method) -> None:
+    network = made(method)
+    assert network.new_layers() == [network.head, network.head_mask]
+    slow = made(method, mask_rate="backbone")
+    assert slow.new_layers() == [slow.head]

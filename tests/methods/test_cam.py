@@ -1,11 +1,12 @@
 """The two forms of the CAM head are one: equal logits, maps equal up to the class's bias."""
 
+import pytest
 import torch
 from oracles import methods as oracle
 from oracles.networks import batch, loud, plain
 
-from wsol.maps import min_max
-from wsol.methods import CAM
+from wsol.methods.cam import CAM
+from wsol.nn.maps import min_max
 
 
 def pair(depth: int) -> tuple[CAM, CAM]:
@@ -41,3 +42,10 @@ def test_loss_and_map_equal_the_slow_twin() -> None:
         for image, label, heatmap in zip(images, labels.tolist(), heatmaps, strict=True):
             features = method.backbone(image[None])[0]
             torch.testing.assert_close(heatmap, oracle.class_map(method.head, features, label))
+
+
+@pytest.mark.parametrize("form", ["conv", "linear"])
+def test_the_hidden_layers_may_learn_at_the_backbones_rate(form) -> None:
+    network = CAM(plain(), 5, head_depth=1, head_width=7, head_form=form, hidden_rate="backbone")
+    assert network.new_layers() == [network.head.classifier]
+    assert CAM(plain(), 5, head_depth=1, head_width=7).new_layers()[0].hidden[0].weight.shape == (7, 10, 3, 3)

@@ -1,4 +1,4 @@
-"""What every registered method must do, whatever its paper says."""
+"""What every registered method must do, whatever its paper says; and that the check catches methods that do not."""
 
 import copy
 
@@ -6,62 +6,50 @@ import pytest
 import torch
 from oracles.networks import batch, normed, plain
 
-from wsol.maps import min_max
-from wsol.method import METHODS
-from wsol.settings import options_of
+from wsol import registry
+from wsol.methods.cam import CAM
+from wsol.methods.contract import Method, Prediction, cross_entropy
+from wsol.methods.stack import stack
+from wsol.nn.maps import min_max
+from wsol.testing import CHECKS, asked_by, check_method, losses, subject
 
-EVERY = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+NAMES = registry.names("methods")
+EVERY = pytest.mark.parametrize("name", NAMES)
+LEARNABLE = {"has": {"patch": 8}, "sltnet": {"beta": 0.1}}  # photos of noise are small, and their maps flat at beta 10
+# under which these leave photos and features alone, and count every photo fully
+QUIET = {
+    "has": {"hide_rate": 0.0},
+    "cutmix": {"mix_rate": 0.0},
+    "adl": {"drop_rate": 1.0, "drop_threshold": 1.01},
+    "sltnet": {"alpha": 1.0},
+}
+AGNOSTIC = {"sltnet", "regressor"}  # one heatmap for all classes
 
 
-def make(method, backbone, classes: int = 5):
+def made(name: str, backbone, **options) -> Method:
     torch.manual_seed(0)
-    return method(backbone, classes, **{"head_width": 8} if "head_width" in options_of(method) else {})
+    kind = stack(name)
+    return kind.build(backbone, 5, **{"head_width": 8} if "head_width" in kind.options else {}, **options)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@EVERY
+def test_every_method_keeps_the_contract(name: str, check) -> None:
+    check(subject(name, **LEARNABLE.get(name, {})))
 
 
 @EVERY
-def test_loss_is_named_finite_and_reaches_every_parameter(method) -> None:
-    network = make(method, normed()).train()
-    terms = network.loss(*batch(64))
+def test_on_a_real_network_the_loss_reaches_every_parameter(name: str) -> None:
+    network = made(name, normed()).train()
+    terms = losses(network, *batch(64))
     assert all(term.dim() == 0 and torch.isfinite(term) for term in terms.values())
     sum(terms.values()).backward()
-    without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
-    assert without == []
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
 
 
 @EVERY
-def test_training_on_one_batch_learns_it(method) -> None:
-    network = make(method, plain()).train()
-    images, labels = batch()
-    optimiser = torch.optim.Adam(network.parameters(), 0.01)
-    first = network.loss(images, labels)
-    for _ in range(120):
-        terms = network.loss(images, labels)
-        optimiser.zero_grad()
-        sum(terms.values()).backward()
-        optimiser.step()
-    assert sum(terms.values()) < sum(first.values())
-    intact = next(iter(terms))  # the others may pull against each other
-    assert terms[intact] < 0.5 * first[intact]
-    assert (network.eval().predict(images).logits.argmax(1) == labels).all()
-
-
-@EVERY
-def test_heatmaps_answer_for_any_classes_in_any_order(method) -> None:
-    network = make(method, plain()).eval()
-    images, _ = batch()
-    with torch.no_grad():
-        prediction = network.predict(images)
-        several = network.heatmaps(prediction, torch.tensor([[0, 3, 0]] * 4))
-        one = network.heatmaps(prediction, torch.tensor([[3]] * 4))
-    assert several.shape[:2] == (4, 3) and prediction.logits.shape == (4, 5)
-    torch.testing.assert_close(several[:, 1], one[:, 0])
-    torch.testing.assert_close(several[:, 0], several[:, 2])
-    assert torch.allclose(min_max(several[:, 0]), min_max(several[:, 1])) == method.class_agnostic
-
-
-@EVERY
-def test_a_photo_is_judged_alone_and_prediction_changes_nothing(method) -> None:
-    network = make(method, normed()).eval()
+def test_on_a_real_network_a_photo_is_judged_alone_and_prediction_changes_nothing(name: str) -> None:
+    network = made(name, normed()).eval()
     before = copy.deepcopy(network.state_dict())
     images, _ = batch(64)
     with torch.no_grad():
@@ -74,48 +62,167 @@ def test_a_photo_is_judged_alone_and_prediction_changes_nothing(method) -> None:
 
 
 @EVERY
-def test_soft_and_many_labels_train_too(method) -> None:
-    network = make(method, plain()).train()
-    images, labels = batch()
-    hard = torch.nn.functional.one_hot(labels, 5)
-    torch.manual_seed(0)
-    plain_loss = network.loss(images, labels)
-    torch.manual_seed(0)
-    soft_loss = network.loss(images, hard.float())
-    for name, term in plain_loss.items():
-        torch.testing.assert_close(term, soft_loss[name])
-    several = hard.bool() | hard.roll(1, 1).bool()  # two classes a photo
-    optimiser = torch.optim.SGD(network.parameters(), 0.01)
-    sum(network.loss(images, several).values()).backward()
-    optimiser.step()
-    assert all(torch.isfinite(parameter).all() for parameter in network.parameters())
-    many = network.loss(images, several)
-    assert all(torch.isfinite(term) for term in many.values())
-    assert any(not torch.isclose(many[name], plain_loss[name]) for name in many)
+def test_heatmaps_differ_from_class_to_class_unless_a_method_says_one_for_all(name: str) -> None:
+    network = made(name, plain()).eval()
+    with torch.no_grad():
+        several = network.heatmaps(network.predict(batch()[0]), torch.tensor([[0, 3]] * 4))
+    assert torch.allclose(min_max(several[:, 0]), min_max(several[:, 1])) == (name in AGNOSTIC)
 
 
 @EVERY
-def test_the_running_statistics_are_those_of_one_intact_pass(method) -> None:
+def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
     """Erased and other streams leave batch norm's running statistics alone."""
-    network = make(method, normed()).train()
+    network = made(name, normed(), **QUIET.get(name, {})).train()
     images, labels = batch(64)
     other = copy.deepcopy(network.backbone)
-    network.loss(images, labels)
+    losses(network, images, labels)
     other(images)
     for (name, one), two in zip(network.backbone.named_buffers(), other.buffers(), strict=True):
         torch.testing.assert_close(one, two, msg=name)
 
 
-@EVERY
-def test_training_does_not_read_what_counts_at_test(method) -> None:
-    other = {"averaged": 2, "heads": "a"}
+@pytest.mark.parametrize(
+    ("name", "term"),
+    [
+        ("cam", "classification"),
+        ("acol", "a"),
+        ("eil", "intact"),
+        ("meil", "intact"),
+        ("sltnet", "classification"),
+        ("bas", "classification"),
+        ("aepl", "classification"),
+        ("ega", "clean_classification"),
+        ("has", "classification"),
+        ("cutmix", "classification"),
+        ("adl", "classification"),
+    ],
+)
+def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:
     images, labels = batch()
-    for name in method.at_test:
-        losses = []
-        for given in ({}, {name: other[name]}):
-            torch.manual_seed(0)
-            network = method(plain(), 5, head_width=8, **given).train()
-            torch.manual_seed(1)
-            losses.append(network.loss(images, labels))
-        assert losses[0] == losses[1]
-        assert options_of(method)[name].default != other[name]
+    network = made(name, plain(), **QUIET.get(name, {})).train()
+    for head in (module for module in network.modules() if hasattr(module, "classifier")):
+        torch.nn.init.normal_(head.classifier.weight)
+    expected = cross_entropy(network.predict(images).logits, labels)
+    torch.testing.assert_close(losses(network, images, labels)[term], expected)
+    assert set(NAMES) - {"regressor"} == {mark[0] for mark in TOLD}
+
+
+TOLD = test_prediction_has_the_logits_that_training_judges.pytestmark[0].args[1]
+
+
+class NotFinite(CAM):
+    def loss(self, images, labels):
+        return {"classification": super().loss(images, labels)["classification"] * float("nan")}
+
+
+class ForgetsItsHead(CAM):
+    def loss(self, images, labels):
+        logits, _ = self.head(self.backbone(images))
+        return {"classification": cross_entropy(logits.detach() + self.backbone(images).mean(), labels)}
+
+
+class LearnsFromPrediction(CAM):
+    def predict(self, images):
+        self.backbone.train()
+        return super().predict(images)
+
+
+class ComparesPhotos(CAM):
+    def predict(self, images):
+        prediction = super().predict(images)
+        return Prediction(prediction.logits - prediction.logits.mean(0), prediction.evidence)
+
+
+class NumbersThePlaces(CAM):
+    def heatmaps(self, prediction, classes):
+        return super().heatmaps(prediction, classes) + torch.arange(classes.shape[1])[:, None, None]
+
+
+class SortsTheClasses(CAM):
+    def heatmaps(self, prediction, classes):
+        return super().heatmaps(prediction, classes.sort(1).values)
+
+
+class AnswersForOne(CAM):
+    def heatmaps(self, prediction, classes):
+        return super().heatmaps(prediction, classes[:, :1])
+
+
+class PredictsWithoutWhatItLearnt(CAM):
+    def predict(self, images):
+        logits, class_maps = self.head(self.backbone(images))
+        return Prediction(-logits, {"class_maps": class_maps})
+
+
+class TakesTheFirstOfSeveral(CAM):
+    def loss(self, images, labels):
+        return super().loss(images, labels if labels.dim() == 1 else labels.float().argmax(1))
+
+
+class RunsTwice(CAM):
+    def loss(self, images, labels):
+        self.backbone(images)
+        return super().loss(images, labels)
+
+
+class CallsTheBackboneNew(CAM):
+    def new_layers(self):
+        return [self.head, self.backbone]
+
+
+class HasNoDefault(CAM):
+    """strength: how much."""
+
+    def __init__(self, backbone, classes, strength):
+        super().__init__(backbone, classes)
+
+
+class ExplainsNothing(CAM):
+    def __init__(self, backbone, classes, strength=1.0):
+        super().__init__(backbone, classes)
+
+
+class LosesAPart(CAM):
+    def loss_parts(self, images, labels):
+        yield {"classification": 2 * super().loss(images, labels)["classification"]}
+
+
+class OverflowsInHalfPrecision(CAM):
+    def loss(self, images, labels):
+        logits, _ = self.head(self.backbone(images))
+        return {"classification": cross_entropy(logits, labels) / float(logits.dtype != torch.bfloat16)}
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        (NotFinite, "no single finite number"),
+        (ForgetsItsHead, "no gradient to head.classifier.weight"),
+        (LearnsFromPrediction, "prediction changes backbone"),
+        (ComparesPhotos, "logits depend on the other photos"),
+        (NumbersThePlaces, "a class asked twice has two heatmaps"),
+        (SortsTheClasses, "depends on what else is asked|asked twice"),
+        (AnswersForOne, "heatmaps must be"),
+        (PredictsWithoutWhatItLearnt, "hardly better told"),
+        (TakesTheFirstOfSeveral, "taken for photos of one"),
+        (RunsTwice, "running statistics 2 times"),
+        (CallsTheBackboneNew, "a part of the backbone"),
+        (HasNoDefault, "'strength' has no default"),
+        (ExplainsNothing, "no docstring has a line `strength"),
+        (LosesAPart, "differs between loss_parts and loss"),
+        (OverflowsInHalfPrecision, "under bf16"),
+    ],
+)
+def test_a_broken_method_is_told_what_is_broken(method: type[Method], sentence: str) -> None:
+    options = {"strength": 1.0} if method is HasNoDefault else {}
+    with pytest.raises(AssertionError, match=f"{method.__name__}: .*({sentence})"):
+        check_method(method, **options)
+
+
+def test_a_sound_method_of_somebody_else_passes() -> None:
+    class Sound(CAM):
+        """CAM again."""
+
+    check_method(Sound)
+    check_method("has+eil", patch=8)
+    assert asked_by(made("bas", plain())) == {"progress": 1.0}

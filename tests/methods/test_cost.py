@@ -9,9 +9,15 @@ import torch
 from torch import Tensor
 
 from wsol.backbones import Backbone, build_backbone
-from wsol.heads import Head
-from wsol.maps import choose
-from wsol.methods import AEPL, BAS, CAM, EGA, EIL, MEIL, ACoL, SLTNet
+from wsol.methods.acol import ACoL
+from wsol.methods.aepl import AEPL
+from wsol.methods.bas import BAS
+from wsol.methods.cam import CAM
+from wsol.methods.eil import EIL, MEIL
+from wsol.methods.slt import SLTNet
+from wsol.methods.stack import stack
+from wsol.nn.heads import Head
+from wsol.nn.maps import choose
 
 COST = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "cost.py"))
 
@@ -27,6 +33,11 @@ def macs(method, options: dict, classes: int = 200, **architecture) -> float:
     with torch.device("meta"):
         network = method(stages, classes, **options)
     return COST["macs"](network, "meta")
+
+
+def named(name: str):
+    """A method by its name, as a constructor."""
+    return stack(name).build
 
 
 CAM1, CAM2 = {"head_depth": 1}, {"head_depth": 2}
@@ -125,19 +136,15 @@ def test_a_step_costs_three_forward_passes() -> None:
         (MEIL, CAM1 | {"boundaries": ("pool3", "pool4", "conv5_3")}, CAM1, {}, 1.625),
         (ACoL, {}, CAM2, {"map_stride": 8}, 1.366),
         (ACoL, {}, CAM2, {}, 1.155),
-        (SLTNet, CAM1 | {"parts": "localizer", "scales": (1.0, 1.0)}, CAM1, {}, 2.0),
-        (SLTNet, CAM1 | {"parts": "localizer", "scales": (4 / 7, 4 / 7)}, CAM1, {}, 1 + (4 / 7) ** 2),
-        (SLTNet, CAM1 | {"parts": "localizer", "beta": 0.0}, CAM1, {}, 1.0),
-        (
-            SLTNet,
-            CAM1 | {"parts": "localizer", "beta": 0.0, "smt_on_transformed": True, "scales": (1.0, 1.0)},
-            CAM1,
-            {},
-            2.0,
-        ),
-        (EGA, CAM2, CAM2, {"name": "vgg16_bn"}, 2.67),
-        (EGA, CAM2 | {"iterations": 3}, CAM2, {"name": "vgg16_bn"}, 4.0),
-        (EGA, CAM2, CAM2, V1, 2.67),
+        (SLTNet, CAM1 | {"scales": (1.0, 1.0)}, CAM1, {}, 2.0),
+        (SLTNet, CAM1 | {"scales": (4 / 7, 4 / 7)}, CAM1, {}, 1 + (4 / 7) ** 2),
+        (SLTNet, CAM1 | {"beta": 0.0}, CAM1, {}, 1.0),
+        (named("ega"), CAM2, CAM2, {"name": "vgg16_bn"}, 2.67),
+        (named("ega"), CAM2 | {"iterations": 3}, CAM2, {"name": "vgg16_bn"}, 4.0),
+        (named("ega"), CAM2, CAM2, V1, 2.67),
+        (named("has"), CAM1, CAM1, {}, 1.0),
+        (named("cutmix"), CAM1, CAM1, {}, 1.0),
+        (named("adl"), CAM1, CAM1, {}, 1.0),
     ],
 )
 def test_the_ratio_to_cam_is_the_papers(method, options, baseline, architecture, ratio) -> None:

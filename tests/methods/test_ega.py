@@ -10,13 +10,15 @@ from oracles.methods import classify
 from oracles.networks import batch, loud, normed, plain
 
 from wsol.backbones import build_backbone
-from wsol.methods import EGA
-from wsol.views import auxiliary
+from wsol.methods.acol import ACoL
+from wsol.methods.bas import BAS
+from wsol.methods.cam import CAM
+from wsol.methods.ega import EGA
 
 
 def made(backbone=None, **options) -> EGA:
     torch.manual_seed(3)
-    return loud(EGA(backbone or plain(), 5, head_depth=1, head_width=8, **options)).train()
+    return loud(EGA(CAM(backbone or plain(), 5, head_depth=1, head_width=8), **options)).train()
 
 
 @pytest.mark.parametrize("kind", ["gt_prob", "advent", "sigmoid", "spatial"])
@@ -64,7 +66,7 @@ def test_a_step_of_the_attack_follows_the_sign_of_the_gradient() -> None:
     network = made().double()
     images = images.double()
     attacked = network.attack(images, labels)
-    loss = lambda x: cross_entropy(classify(network.head, network.backbone(x)[0]), int(labels[0]))  # noqa: E731
+    loss = lambda x: cross_entropy(classify(network.method.head, network.backbone(x)[0]), int(labels[0]))  # noqa: E731
     for place in [(0, 3, 4), (1, 8, 8), (2, 11, 2)]:
         moved = images.clone()
         moved[0][place] += 1e-6
@@ -86,10 +88,8 @@ def test_the_attack_stays_near_and_among_colours_and_is_harder(random_start: boo
     assert attacked.min() >= 0 and attacked.max() <= 1 and not attacked.requires_grad
     if statistics == "running" and not random_start:
         network.eval()
-        view = auxiliary(network.backbone, network.twin_tensors())
-        easy, hard = (
-            torch.nn.functional.cross_entropy(network.head(view(shown))[0], labels) for shown in (images, attacked)
-        )
+        predict = network.twins.under(network.method, "predict")
+        easy, hard = (torch.nn.functional.cross_entropy(predict(shown).logits, labels) for shown in (images, attacked))
         assert hard > easy
 
 
@@ -106,7 +106,7 @@ def test_towards_a_random_other_class_the_attack_goes_downhill() -> None:
     target = int(network.aim(labels)[0])
     torch.manual_seed(0)
     attacked = network.attack(images, labels)
-    loss = lambda x: cross_entropy(classify(network.head, network.backbone(x)[0]), target)  # noqa: E731
+    loss = lambda x: cross_entropy(classify(network.method.head, network.backbone(x)[0]), target)  # noqa: E731
     assert len(seen) == 4 and loss(attacked) < loss(images)
     for place in [(0, 3, 4), (1, 8, 8), (2, 11, 2)]:
         moved = images.clone()
@@ -116,11 +116,14 @@ def test_towards_a_random_other_class_the_attack_goes_downhill() -> None:
 
 
 def test_a_network_without_batch_norm_has_no_twins_and_trains() -> None:
-    network = EGA(build_backbone("vgg16", map_stride=16), 3, head_depth=1, head_width=8).train()
+    network = EGA(CAM(build_backbone("vgg16", map_stride=16), 3, head_depth=1, head_width=8)).train()
     assert not list(network.twins.state_dict())
     images, labels = batch(32, b=2, classes=3)
     terms = network.loss(images, labels)
-    assert torch.isfinite(torch.stack(list(terms.values()))).all() and terms["clean"] != terms["adversarial"]
+    assert (
+        torch.isfinite(torch.stack(list(terms.values()))).all()
+        and terms["clean_classification"] != terms["adversarial_classification"]
+    )
 
 
 class Live:
@@ -170,7 +173,7 @@ def test_no_change_and_equal_norms_give_equal_losses() -> None:
     images, labels = batch(64)
     network = made(normed(), epsilon=0.0)
     terms = network.loss(images, labels)
-    assert terms["clean"] == terms["adversarial"]
+    assert terms["clean_classification"] == terms["adversarial_classification"]
     assert terms["adversarial_entropy"].item() == pytest.approx(0.01 * terms["clean_entropy"].item())
 
 
@@ -190,7 +193,7 @@ def test_each_stream_keeps_its_own_statistics_and_the_attack_keeps_none(statisti
         torch.testing.assert_close(one, two, msg=name)
     moved = [name for name, value in network.twins.named_buffers() if not torch.equal(value, before[f"twins.{name}"])]
     assert len(moved) == len(list(network.twins.buffers()))
-    twin = dict(network.twins.named_buffers())["bn1/running_mean"]
+    twin = network.twins.norms[network.twins.paths.index("backbone.bn1")].running_mean
     assert not torch.allclose(twin, network.backbone.bn1.running_mean)
 
 
@@ -207,3 +210,26 @@ def test_prediction_never_sees_the_twins() -> None:
     for tensor in network.twins.parameters():
         torch.nn.init.constant_(tensor, 7.0)
     assert torch.equal(network.predict(images).logits, before)
+
+
+@pytest.mark.parametrize("inner", [BAS, ACoL])
+def test_around_another_method_both_streams_are_its_loss(inner) -> None:
+    """With equal norms and no attack they are equal; the entropies are those of the intact stream's class maps."""
+    images, labels = batch(64)
+    torch.manual_seed(3)
+    method = loud(inner(normed(), 5, head_depth=1, head_width=8)).train()
+    expected = copy.deepcopy(method).loss(images, labels)
+    terms = EGA(method, epsilon=0.0).loss(images, labels)
+    assert len(terms) == 2 * (len(expected) + 1)
+    for name, term in expected.items():
+        assert terms[f"clean_{name}"] == terms[f"adversarial_{name}"] == term
+    alone = copy.deepcopy(method)
+    head = alone.head if inner is BAS else alone.head_a
+    _, maps = head(alone.backbone(images))
+    whole = EGA(alone)
+    assert terms["clean_entropy"].item() == pytest.approx(whole.entropy(maps, labels).item(), rel=1e-5)
+
+
+def test_the_backbones_new_layers_are_the_inner_methods_alone() -> None:
+    network = made(normed())
+    assert network.new_layers() == [network.method.head]

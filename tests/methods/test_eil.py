@@ -8,8 +8,9 @@ from oracles import methods as oracle
 from oracles.networks import batch, loud, normed, plain
 
 from wsol.errors import WsolError
-from wsol.maps import channel_mean, peak
-from wsol.methods import CAM, EIL, MEIL
+from wsol.methods.cam import CAM
+from wsol.methods.eil import EIL, MEIL
+from wsol.nn.maps import channel_mean, peak
 
 
 def like(method, other):
@@ -35,7 +36,7 @@ def test_eil_equals_its_slow_twin(boundary: str, threshold: float) -> None:
 def test_meil_equals_its_slow_twin(boundaries: tuple[str, ...], variant) -> None:
     images, labels = batch()
     weights = (0.5, 1.5, 3.0)[: len(boundaries)]
-    method = MEIL(plain(), 5, boundaries=boundaries[::-1], variant=variant, sigmas=weights, erase_threshold=0.8)
+    method = MEIL(plain(), 5, boundaries=boundaries[::-1], variant=variant, sigmas=weights[::-1], erase_threshold=0.8)
     loud(method)
     terms = method.loss(images, labels)
     expected = oracle.eil(method, images, labels.tolist(), list(boundaries), variant)
@@ -138,6 +139,29 @@ def test_statistics_all_lets_the_erased_stream_update_them_too() -> None:
         method.loss(images, labels)
     name = "backbone.layer4.0.bn1.num_batches_tracked"
     assert intact.state_dict()[name] == 1 and both.state_dict()[name] == 2
+
+
+@pytest.mark.parametrize("variant", ["I", "II"])
+@pytest.mark.parametrize(("statistics", "passes"), [("intact", {1}), ("all", {1, 2, 3})])
+def test_meils_erased_streams_update_the_statistics_only_if_asked(variant, statistics, passes: set[int]) -> None:
+    method = MEIL(normed(), 5, boundaries=("layer2", "layer3"), variant=variant, statistics=statistics).train()
+    method.loss(*batch(64))
+    counts = {int(value) for name, value in method.state_dict().items() if name.endswith("num_batches_tracked")}
+    assert counts == passes
+
+
+def test_a_weight_stays_with_its_boundary_whatever_the_order() -> None:
+    images, labels = batch()
+    losses = [
+        loud_again(MEIL(plain(), 5, boundaries=boundaries, sigmas=sigmas)).loss(images, labels)
+        for boundaries, sigmas in ((("a", "b"), (0.5, 3.0)), (("b", "a"), (3.0, 0.5)))
+    ]
+    assert losses[0] == losses[1] and losses[0]["erased_a"] != losses[0]["erased_b"]
+
+
+def loud_again(method):
+    torch.manual_seed(5)
+    return loud(method)
 
 
 def test_a_linear_boundary_is_read_from_its_rectified_features() -> None:

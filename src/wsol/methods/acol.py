@@ -6,16 +6,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wsol.heads import Head
-from wsol.maps import choose, erase, fuse, min_max, peak, pick_class
-from wsol.method import Backbone, Images, Labels, Method, Prediction, Reference, cross_entropy, register
+from wsol.methods.contract import Backbone, Images, Labels, Method, Prediction, Terms, cross_entropy
+from wsol.nn.heads import Head
+from wsol.nn.maps import choose, erase, fuse, min_max, peak, pick_class
+from wsol.nn.ranges import in_range
 
 
-@register
 class ACoL(Method):
     """Two heads on one backbone: what A finds most telling is erased from the features that B must classify.
 
-    Algorithm 1, for label y::
+    Zhang et al., CVPR 2018, https://doi.org/10.1109/CVPR.2018.00144. Algorithm 1, for label y::
 
         S  = backbone(x)
         A  = head_a(S);   R = 1[minmax(A_y) >= delta];   B = head_b(erase(S, R))
@@ -24,39 +24,35 @@ class ACoL(Method):
 
     Scores are those of A.
 
-    erase_threshold: delta, in (0, 1], on the map of A scaled to [0, 1] (the paper prints `>`, its code `>=`, as here).
-    heads: whose map counts at test: "both" fused, or "a" or "b" alone.
-    smooth: 3x3 average pooling of the features before both heads, as the paper's code does for VGG16 alone.
+    erase_threshold: delta, in (0, 1], on the map of A scaled to [0, 1] (the paper prints `>`, its code `>=`, as here);
+        above 1 nothing is erased.
     head_depth: 3x3 convolutions of each head.
     head_width: channels of those convolutions.
-    """
 
-    reference = Reference(
-        "zhang2018acol",
-        "Adversarial Complementary Learning for Weakly Supervised Object Localization",
-        "CVPR",
-        2018,
-    )
-    at_test = ("heads",)
+    Readings of the paper:
+    smooth: 3x3 average pooling of the features before both heads, as the released code does for VGG16 alone.
+
+    At test:
+    heads: whose map counts: "both" fused, or "a" or "b" alone.
+    """
 
     def __init__(
         self,
         backbone: Backbone,
         classes: int,
         erase_threshold: float = 0.6,
-        heads: Literal["both", "a", "b"] = "both",
         smooth: bool = False,
         head_depth: int = 2,
         head_width: int = 1024,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        in_range(0, erase_threshold=erase_threshold)
+        self.backbone, self.erase_threshold, self.smooth = backbone, erase_threshold, smooth
         self.head_a, self.head_b = (
             Head(backbone.channels(-1), classes, head_depth, head_width, init="xavier") for _ in range(2)
         )
-        self.erase_threshold, self.heads, self.smooth = erase_threshold, heads, smooth
 
-    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
+    def loss(self, images: Images, labels: Labels) -> Terms:
         features = self.features(images)
         logits_a, maps_a = self.head_a(features)
         erased = erase(features, self.discriminative(choose(maps_a, pick_class(labels)[:, None]))[:, 0])
@@ -68,15 +64,17 @@ class ACoL(Method):
         logits_a, maps_a = self.head_a(features)
         return Prediction(logits_a, {"features": features, "maps_a": maps_a})
 
-    def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
+    def heatmaps(
+        self, prediction: Prediction, classes: Int[Tensor, "b n"], *, heads: Literal["both", "a", "b"] = "both"
+    ) -> Float[Tensor, "b n h w"]:
         """Head B runs once for each class asked; the backbone is not repeated."""
         maps_a = choose(prediction.evidence["maps_a"], classes)
-        if self.heads == "a":
+        if heads == "a":
             return maps_a
         features = prediction.evidence["features"].repeat_interleave(classes.shape[1], dim=0)
         _, maps_b = self.head_b(erase(features, self.discriminative(maps_a).flatten(0, 1)))
         maps_b = choose(maps_b, classes.reshape(-1, 1)).view_as(maps_a)
-        return maps_b if self.heads == "b" else fuse(maps_a, maps_b)
+        return maps_b if heads == "b" else fuse(maps_a, maps_b)
 
     def features(self, images: Images) -> Float[Tensor, "b c h w"]:
         features = self.backbone(images)

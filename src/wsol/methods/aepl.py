@@ -5,40 +5,34 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from wsol.maps import choose, min_max, peak
-from wsol.method import Backbone, Images, Labels, Reference, cross_entropy, register
 from wsol.methods.bas import BAS, Streams
+from wsol.methods.contract import Backbone, Images, Labels, Terms, cross_entropy
+from wsol.nn.maps import choose, min_max, peak
+from wsol.nn.ranges import in_range
 
 
-@register
 class AEPL(BAS):
     """BAS that must also classify with the strongest parts erased, and whose masks become their own labels.
 
-    A reconstruction: thresholds and weights are not in the text we have, the defaults are ours. In BAS's letters,
-    each erasure made without gradient::
+    Reconstructed from https://arxiv.org/abs/2404.09475: thresholds and weights are not in the text we have, the
+    defaults are ours. In BAS's letters, each erasure made without gradient::
 
         L_ae    = CE(GAP(A * 1[minmax(A_y) < t1]), y)
         L_ae_fg = CE(GAP(A * pool(M * 1[M <= t2])), y)
         L_pseudo = mean |M - label| over pixels labelled 1 where M > t4, and 0 where M < t3
         L = L_BAS + g2 L_ae + g3 L_ae_fg + g4 L_pseudo, g4 rising over the first 20 % of training
 
-    erase_threshold: t1, on the true class's map scaled to [0, 1].
-    mask_threshold: t2, on the mask itself.
-    relative: t2 is a share of the mask's maximum instead.
+    erase_threshold: t1, on the true class's map scaled to [0, 1]; above 1 nothing is erased.
+    mask_threshold: t2, on the mask itself; at 1 nothing is erased.
     background_below: t3, a pixel of the mask below it is labelled 0.
     foreground_above: t4, one above it is labelled 1; pixels between t3 and t4 have no label.
     erased_weight: g2, weight of L_ae.
     erased_mask_weight: g3, weight of L_ae_fg.
     pseudo_weight: g4, weight of L_pseudo.
-    """
 
-    reference = Reference(
-        "aepl2024",
-        "Improving Weakly-Supervised Object Localization Using Adversarial Erasing and Pseudo Label",
-        "arXiv",
-        2024,
-        "a reconstruction",
-    )
+    Readings of the paper:
+    relative: t2 is a share of the mask's maximum instead.
+    """
 
     def __init__(
         self,
@@ -55,6 +49,8 @@ class AEPL(BAS):
         **bas: Any,
     ) -> None:
         super().__init__(backbone, classes, **bas)
+        in_range(0, erase_threshold=erase_threshold, mask_threshold=mask_threshold, pseudo_weight=pseudo_weight)
+        in_range(0, erased_weight=erased_weight, erased_mask_weight=erased_mask_weight)
         if background_below > foreground_above:
             raise ValueError(f"background_below {background_below} must not exceed foreground_above {foreground_above}")
         self.erase_threshold, self.mask_threshold, self.relative = erase_threshold, mask_threshold, relative
@@ -62,24 +58,24 @@ class AEPL(BAS):
         self.erased_weight, self.erased_mask_weight = erased_weight, erased_mask_weight
         self.pseudo_weight = pseudo_weight
 
-    def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> dict[str, Tensor]:
+    def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> Terms:
         """progress: share of the training that is done, 0 to 1."""
-        seen = self.streams(images, labels)
-        own_map = min_max(choose(seen.class_maps, seen.classes[:, None]))
-        kept = ~peak(own_map, self.erase_threshold, relative=False)
-        sure = seen.mask.detach().float()
-        highest = sure.amax((2, 3), keepdim=True) if self.relative else 1.0
-        erased_mask = seen.mask * (sure <= self.mask_threshold * highest)
-        return self.suppression(seen, labels, progress) | {
-            "erased": self.erased_weight * cross_entropy((seen.class_maps * kept).mean((2, 3)), seen.classes),
-            "erased_mask": self.erased_mask_weight * cross_entropy(seen.scores(erased_mask), seen.classes),
-            "pseudo": self.pseudo_weight * min(1.0, 5 * progress) * self.pseudo(seen).mean(),
+        streams = self.streams(images, labels)
+        class_map = min_max(choose(streams.class_maps, streams.classes[:, None]))
+        kept = ~peak(class_map, self.erase_threshold, relative=False)
+        values = streams.mask.detach().float()
+        highest = values.amax((2, 3), keepdim=True) if self.relative else 1.0
+        erased_mask = streams.mask * (values <= self.mask_threshold * highest)
+        return self.suppression(streams, labels, progress) | {
+            "erased": self.erased_weight * cross_entropy((streams.class_maps * kept).mean((2, 3)), streams.classes),
+            "erased_mask": self.erased_mask_weight * cross_entropy(streams.scores(erased_mask), streams.classes),
+            "pseudo": self.pseudo_weight * min(1.0, 5 * progress) * self.pseudo(streams).mean(),
         }
 
-    def pseudo(self, seen: Streams) -> Float[Tensor, " b"]:
+    def pseudo(self, streams: Streams) -> Float[Tensor, " b"]:
         """Mean distance of a mask from its own confident pixels rounded to 0 and 1."""
-        mask, sure = seen.mask.float(), seen.mask.detach().float()
-        label = sure > self.foreground_above
-        labelled = label | (sure < self.background_below)
+        mask, values = streams.mask.float(), streams.mask.detach().float()
+        label = values > self.foreground_above
+        labelled = label | (values < self.background_below)
         distance = (mask - label.float()).abs() * labelled
         return distance.sum((1, 2, 3)) / labelled.sum((1, 2, 3)).clamp(min=1)

@@ -1,104 +1,97 @@
-"""EGA: entropy guided adversarial model."""
+"""EGA: entropy guided adversarial model (Benassou et al., Neurocomputing 2021)."""
 
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from wsol.maps import choose, pick_class
-from wsol.method import Backbone, Images, Labels, Reference, Terms, cross_entropy, register
-from wsol.methods.cam import CAM
-from wsol.views import auxiliary, norm_twins, running_statistics
+from wsol.methods.around import Around
+from wsol.methods.contract import Images, Labels, Method, Terms, cross_entropy
+from wsol.nn.maps import choose, pick_class
+from wsol.nn.ranges import in_range
+from wsol.nn.views import TwinNorms, outputs_of, running_statistics
 
-Entropy = Literal["gt_prob", "advent", "sigmoid", "spatial"]
 
+class EGA(Around):
+    """A method trained on each photo and on its adversarial neighbour, which has batch norms of its own.
 
-@register
-class EGA(CAM):
-    """CAM trained on each photo and on its adversarial neighbour, which has batch norms of its own; maps made certain.
-
-    Algorithm, for label y; net_aux shares all weights with net but its batch norms::
+    Benassou et al., Neurocomputing 2021, https://doi.org/10.1016/j.neucom.2020.11.006. Algorithm, for label y, around
+    CAM in the paper; net_aux shares all weights with net but its batch norms, H makes the class maps A certain::
 
         d = 0;  repeat n times: d = clip(d + step sign(grad_d CE(net_aux(x + d), y)), -eps, eps)
-        A_c, z_c = net(x);  A_a, z_a = net_aux(x + d)
-        L = CE(z_c, y) + CE(z_a, y) + lambda_c H(A_c) + lambda_a H(A_a)
+        L = L_method(net, x, y) + L_method(net_aux, x + d, y) + lambda_c H(A_c) + lambda_a H(A_a)
 
-    At test it is CAM: the auxiliary batch norms are not used.
+    At test it is the inner method: the auxiliary batch norms are not used.
 
     epsilon: largest change of a pixel, in grey levels of 255; pixels stay in [0, 1].
     step: change of a pixel in one step of the attack, in grey levels.
     iterations: n, steps of the attack (paper: 1 for epsilon 1, epsilon + 1 beyond).
-    random_start: begin at a random d within epsilon.
-    attack_statistics: the attack's batch norms use their "running" statistics or those of the "batch".
-    attack_target: "away" from the photo's label, or towards a "random" other class.
-    entropy: what P is in H = - mean P log P over the pixels, which the paper leaves open. "gt_prob": the true class's
-        softmax at the pixel; "advent": all classes' softmax, summed, over log k; "sigmoid": of the true class's map,
-        both P and 1 - P; "spatial": the true class's softmax over pixels.
-    entropy_reduction: "mean" over pixels, or the "sum" that the paper prints.
     clean_entropy: lambda_c, weight of H on the photos.
     adversarial_entropy: lambda_a, weight of H on the adversarial photos.
     save_memory: training takes the clean stream's gradients before it computes the other stream: half the activations.
+
+    Readings of the paper:
+    random_start: begin at a random d within epsilon.
+    attack_statistics: the attack's batch norms use their "running" statistics or those of the "batch".
+    attack_target: "away" from the photo's label, or towards a "random" other class.
+    entropy: what P is in H = - mean P log P over the pixels. "gt_prob": the true class's softmax at the pixel;
+        "advent": all classes' softmax, summed, over log k; "sigmoid": of the true class's map, both P and 1 - P;
+        "spatial": the true class's softmax over pixels.
+    entropy_reduction: "mean" over pixels, or the "sum" that the paper prints.
     """
 
-    reference = Reference(
-        "benassou2021ega",
-        "Entropy Guided Adversarial Model for Weakly Supervised Object Localization",
-        "Neurocomputing",
-        2021,
-    )
+    inside: ClassVar[dict[str, Any]] = {"head_depth": 2, "head_width": 1024}
 
     def __init__(
         self,
-        backbone: Backbone,
-        classes: int,
+        method: Method,
         epsilon: float = 1.0,
         step: float = 1.0,
         iterations: int = 1,
         random_start: bool = False,
         attack_statistics: Literal["running", "batch"] = "running",
         attack_target: Literal["away", "random"] = "away",
-        entropy: Entropy = "gt_prob",
+        entropy: Literal["gt_prob", "advent", "sigmoid", "spatial"] = "gt_prob",
         entropy_reduction: Literal["mean", "sum"] = "mean",
         clean_entropy: float = 1.0,
         adversarial_entropy: float = 0.01,
         save_memory: bool = False,
-        head_depth: int = 2,
-        head_width: int = 1024,
     ) -> None:
-        super().__init__(backbone, classes, head_depth, head_width)
+        super().__init__(method)
+        in_range(0, epsilon=epsilon, step=step, iterations=iterations)
+        in_range(0, clean_entropy=clean_entropy, adversarial_entropy=adversarial_entropy)
+        if (head := self.class_head()) is None:
+            raise self.without_classes("EGA attacks the scores of classes and makes their maps certain")
         self.epsilon, self.step, self.iterations = epsilon, step, iterations
         self.random_start, self.attack_statistics, self.attack_target = random_start, attack_statistics, attack_target
-        self.kind, self.reduction = entropy, entropy_reduction
+        self.kind, self.reduction, self.save_memory = entropy, entropy_reduction, save_memory
         self.clean_entropy, self.adversarial_entropy = clean_entropy, adversarial_entropy
-        self.classes, self.save_memory = classes, save_memory
-        self.twins = nn.Module()  # what `auxiliary` puts in the place of the backbone's batch norms
-        for path, tensor in norm_twins(backbone).items():
-            keep = self.twins.register_parameter if isinstance(tensor, nn.Parameter) else self.twins.register_buffer
-            keep(path.replace(".", "/"), tensor)  # type: ignore[arg-type]
+        self.classes, self.twins = head.classifier.out_channels, TwinNorms(method)
 
-    def loss(self, images: Images, labels: Labels) -> Terms:
-        return {name: term for part in self.streams(images, labels) for name, term in part.items()}
+    def loss(self, images: Images, labels: Labels, **asked: Any) -> Terms:
+        return {name: term for terms in self.streams(images, labels, **asked) for name, term in terms.items()}
 
     def loss_parts(self, images: Images, labels: Labels, **asked: Any) -> Iterator[Terms]:
-        yield from self.streams(images, labels) if self.save_memory else [self.loss(images, labels)]
+        yield from self.streams(images, labels, **asked) if self.save_memory else [self.loss(images, labels, **asked)]
 
-    def streams(self, images: Images, labels: Labels) -> Iterator[Terms]:
+    def streams(self, images: Images, labels: Labels, **asked: Any) -> Iterator[Terms]:
         """The clean stream's terms, then the adversarial one's."""
         classes, attacked = pick_class(labels), self.attack(images, labels)
-        logits, class_maps = self.head(self.backbone(images))
-        yield {
-            "clean": cross_entropy(logits, labels),
-            "clean_entropy": self.clean_entropy * self.entropy(class_maps, classes),
-        }
-        logits, class_maps = self.head(auxiliary(self.backbone, self.twin_tensors())(attacked))
-        yield {
-            "adversarial": cross_entropy(logits, labels),
-            "adversarial_entropy": self.adversarial_entropy * self.entropy(class_maps, classes),
-        }
+        adversary = self.twins.under(self.method, "loss")
+        for name, loss, shown, weight in (
+            ("clean", self.method.loss, images, self.clean_entropy),
+            ("adversarial", adversary, attacked, self.adversarial_entropy),
+        ):
+            with outputs_of(self.class_head()) as outputs:
+                terms = loss(shown, labels, **asked)
+            _, class_maps = outputs[0]  # the first call is the intact stream's
+            yield {f"{name}_{inner}": term for inner, term in terms.items()} | {
+                f"{name}_entropy": weight * self.entropy(class_maps, classes)
+            }
 
     def attack(self, images: Images, labels: Labels) -> Images:
         """Photos changed a little so that the auxiliary network names them worse; nothing of it learns from that."""
@@ -107,8 +100,8 @@ class EGA(CAM):
         change = (2 * torch.rand_like(images) - 1) * limit if self.random_start else torch.zeros_like(images)
         for _ in range(self.iterations):
             attacked = (images + change).clamp(0, 1).requires_grad_()
-            with running_statistics(self.backbone) if self.attack_statistics == "running" else nullcontext():
-                logits, _ = self.head(auxiliary(self.backbone, self.twin_tensors(snapshot=True))(attacked))
+            with running_statistics(self.method) if self.attack_statistics == "running" else nullcontext():
+                logits = self.twins.under(self.method, "predict", statistics=False)(attacked).logits
             (uphill,) = torch.autograd.grad(cross_entropy(logits, aim), attacked)
             change = (change + direction * step * uphill.sign()).clamp(-limit, limit)
         return (images + change).clamp(0, 1)
@@ -123,21 +116,17 @@ class EGA(CAM):
     def entropy(self, class_maps: Float[Tensor, "b k h w"], classes: Int[Tensor, " b"]) -> Float[Tensor, ""]:
         """H of the maps, mean over the batch."""
         maps = class_maps.float()
+        class_map = choose(maps, classes[:, None])[:, 0]
         if self.kind == "advent":
             uncertain = uncertainty(maps.softmax(1)).sum(1) / math.log(maps.shape[1])
         elif self.kind == "sigmoid":
-            own = choose(maps, classes[:, None])[:, 0].sigmoid()
-            uncertain = uncertainty(own) + uncertainty(1 - own)
+            probability = class_map.sigmoid()
+            uncertain = uncertainty(probability) + uncertainty(1 - probability)
         elif self.kind == "spatial":
-            uncertain = uncertainty(choose(maps, classes[:, None])[:, 0].flatten(1).softmax(1)).view_as(maps[:, 0])
+            uncertain = uncertainty(class_map.flatten(1).softmax(1)).view_as(class_map)
         else:
             uncertain = uncertainty(choose(maps.softmax(1), classes[:, None])[:, 0])
         return (uncertain.mean((1, 2)) if self.reduction == "mean" else uncertain.sum((1, 2))).mean()
-
-    def twin_tensors(self, snapshot: bool = False) -> dict[str, Tensor]:
-        """The auxiliary batch norms by the names of those they replace; a snapshot's statistics are copies."""
-        buffers = {name: tensor.clone() if snapshot else tensor for name, tensor in self.twins.named_buffers()}
-        return {name.replace("/", "."): tensor for name, tensor in [*self.twins.named_parameters(), *buffers.items()]}
 
 
 def uncertainty(p: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -1,0 +1,80 @@
+"""The contract of a method, and what it predicts."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from wsol.backbones import Backbone
+from wsol.nn.losses import Labels, cross_entropy
+from wsol.registry import register
+
+Images = Float[Tensor, "b 3 H W"]
+Terms = dict[str, Tensor]
+ASKED = frozenset({"progress", "pseudo_boxes"})  # what a loss may declare beside images and labels
+
+
+@dataclass
+class Prediction:
+    """What one pass of the network says about a batch.
+
+    logits: (b, k).
+    evidence: named tensors from which `heatmaps` reads; plain tensors, so that they may leave the context they were
+        made in.
+    boxes: (b, 4) x0 y0 x1 y1 as shares of the image, for methods that regress them.
+    """
+
+    logits: Float[Tensor, "b k"]
+    evidence: dict[str, Tensor] = field(default_factory=dict)
+    boxes: Float[Tensor, "b 4"] | None = None
+
+
+class Method(nn.Module):
+    """A paper's network: three verbs, no device, loop, logger, data set or file name.
+
+    Constructors take the backbone and the number of classes, then the paper's hyper-parameters: what training reads.
+    Keyword arguments of `heatmaps` are what counts at test alone. The command line, recipes and run folders are
+    derived from these two signatures and the class's docstring. Images are RGB in [0, 1]; the backbone normalises them.
+
+    backbone: the network whose weights were trained before.
+    """
+
+    backbone: Backbone
+
+    def loss(self, images: Images, labels: Labels) -> Terms:
+        """Named terms, already weighted: training minimises their sum and logs each.
+
+        May declare `progress: float = 1.0` too, the share of the training that is done, for ramps; and
+        `pseudo_boxes: Float[Tensor, "b 4"] | None = None`, x0 y0 x1 y1 in pixels of the images, which another run gave.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no loss")
+
+    def loss_parts(self, images: Images, labels: Labels, **asked: Any) -> Iterator[Terms]:
+        """The terms of `loss`, in parts that have only weights in common.
+
+        Training takes the gradients of each part before it asks for the next: one part's activations are in memory.
+        """
+        yield self.loss(images, labels, **asked)
+
+    def predict(self, images: Images) -> Prediction:
+        """Runs the network once."""
+        raise NotImplementedError(f"{type(self).__name__} has no predict")
+
+    def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
+        """Heatmaps of n classes an image, of any range; higher is more."""
+        raise NotImplementedError(f"{type(self).__name__} has no heatmaps")
+
+    def new_layers(self) -> list[nn.Module]:
+        """The modules that learn at `head_rate` times the backbone's rate: all that is not the backbone."""
+        return [child for child in self.children() if child is not self.backbone]
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Which of `progress` and `pseudo_boxes` the loss declares."""
+        return ASKED & set(inspect.signature(self.loss).parameters)
+
+
+__all__ = ["Backbone", "Images", "Labels", "Method", "Prediction", "Terms", "cross_entropy", "register"]

@@ -1,0 +1,1 @@
+"""The bricks of methods: map operators, views of a network, heads, losses."""

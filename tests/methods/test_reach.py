@@ -1,0 +1,84 @@
+"""Which loss reaches which parameters, of every method."""
+
+import pytest
+import torch
+from oracles.networks import batch, loud
+
+from wsol import registry
+from wsol.methods.stack import stack
+from wsol.testing import asked_by, small_backbone
+
+REST = {"prefix", "suffix"}  # the backbone up to boundary b, and after it
+CLASSES = REST | {"head"}
+MASK = {"prefix", "head_mask"}
+TABLE = {
+    "cam": {"classification": CLASSES},
+    "acol": {"a": REST | {"head_a"}, "b": REST | {"head_b"}},
+    "eil": {"intact": CLASSES, "erased": CLASSES},
+    "meil": {"intact": CLASSES, "erased_a": CLASSES, "erased_b": CLASSES},
+    "sltnet": {"classification": CLASSES, "consistency": CLASSES},
+    "regressor": {"box": REST | {"box_head"}},
+    "bas": {
+        "classification": CLASSES,
+        "foreground": CLASSES | MASK,
+        "background": MASK,
+        "area": MASK,
+    },
+    "aepl": {
+        "classification": CLASSES,
+        "foreground": CLASSES | MASK,
+        "background": MASK,
+        "area": MASK,
+        "erased": CLASSES,
+        "erased_mask": CLASSES | MASK,
+        "pseudo": MASK,
+    },
+    "ega": {
+        "clean_classification": CLASSES,
+        "clean_entropy": CLASSES,
+        "adversarial_classification": CLASSES,
+        "adversarial_entropy": CLASSES,
+    },
+    "has": {"classification": CLASSES},
+    "cutmix": {"classification": CLASSES},
+    "adl": {"classification": CLASSES},
+}
+NORMS = {"ega": {"clean": "norms", "adversarial": "twins"}}  # of the two sets of batch norms
+
+
+def part(name: str, module: torch.nn.Module) -> str:
+    """The part of the network that a parameter belongs to."""
+    if "twins" in name:
+        return "twins"
+    if isinstance(module, torch.nn.BatchNorm2d):
+        return "norms"
+    if "backbone" in name:
+        return "suffix" if int(name.split(".")[-2]) >= 6 else "prefix"
+    return next(piece for piece in name.split(".") if "head" in piece)
+
+
+def reached(method: torch.nn.Module, term: str) -> set[str]:
+    images, labels = batch()
+    method.zero_grad(set_to_none=True)
+    torch.manual_seed(0)
+    method.loss(images, labels, **asked_by(method))[term].backward()
+    return {
+        part(f"{path}.{name}", module)
+        for path, module in method.named_modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.grad is not None and parameter.grad.any()
+    }
+
+
+@pytest.mark.parametrize("name", registry.names("methods"))
+def test_each_term_reaches_these_parameters_and_no_others(name: str) -> None:
+    torch.manual_seed(3)
+    kind = stack(name)
+    method = loud(kind.build(small_backbone(normed=True), 5)).train()
+    for filters in (module for path, module in method.named_modules() if path.endswith("head_mask")):
+        torch.nn.init.normal_(filters.weight, std=0.3)  # masks from nearly 0 to nearly 1
+    images, labels = batch()
+    assert method.loss(images, labels, **asked_by(method)).keys() == TABLE[name].keys()
+    for term, parts in TABLE[name].items():
+        norms = NORMS.get(name, {}).get(term.partition("_")[0], "norms")
+        assert reached(method, term) == parts | {norms}, term
