@@ -7,6 +7,7 @@ The settings come from the constructor and its docstring, our figures from docs/
 from published.yaml.
 """
 
+import inspect
 import json
 import re
 import sys
@@ -17,11 +18,14 @@ from cyclopts import App
 from method_figures import DRAWINGS
 from method_figures import write as draw
 
-from wsol.benchmark import cell
-from wsol.cli import documented
-from wsol.method import METHODS, Method
-from wsol.published import published
-from wsol.settings import options_of, recipes_of
+from wsol import registry
+from wsol.benchmark.published import published
+from wsol.benchmark.table import cell
+from wsol.cli.derive import documented
+from wsol.methods.references import reference
+from wsol.methods.stack import options_of
+from wsol.registry import Entry
+from wsol.runs.recipes import recipes_of
 
 app = App(help=__doc__)
 DOCS = Path(__file__).parents[1] / "docs"
@@ -44,10 +48,13 @@ def letters(text: str) -> str:
     return re.sub(r"\b([λσL])_([a-z_]+)\b", r"\1<sub>\2</sub>", text).replace("|", r"\|")
 
 
-def settings(method: type[Method]) -> str:
-    """The constructor's options with their defaults, the paper's symbol, and what the docstring says."""
-    said, rows = documented(method), []
-    for name, option in options_of(method).items():
+def settings(method: Entry) -> str:
+    """All options with their defaults, the paper's symbol, and what the docstring says; last those at test alone."""
+    kind, rows = method.load(), []
+    said = {name: text for name, (text, _) in documented(kind).items()}
+    heatmaps = inspect.signature(kind.heatmaps).parameters.values()
+    at_test = {each.name: each for each in heatmaps if each.kind is each.KEYWORD_ONLY}
+    for name, option in (options_of(kind) | at_test).items():
         found = re.match(rf"({LETTER}), ", said[name])
         symbol = found[1] if found else name if name in GREEK else ""
         meaning = said[name][found.end() :] if found else said[name]
@@ -55,12 +62,12 @@ def settings(method: type[Method]) -> str:
     return table(["setting", "default", "paper", "meaning"], rows)
 
 
-def measured(method: type[Method], results: Path) -> str:
+def measured(method: Entry, results: Path) -> str:
     """A row for each comparison in which the method took part: in brackets CAM's mean, last the box in the middle.
 
     CAM's is the mean over the method's own seeds.
     """
-    rows, name = [], method.__name__.lower()
+    rows, name = [], method.name
     for folder in sorted(each for each in results.iterdir() if each.is_dir()):
         if own := figures(folder, name):
             cam = figures(folder, "cam") if name != "cam" else {}
@@ -87,11 +94,11 @@ def beside(own: str, cam: str) -> str:
     return f"{own} ({cam.split()[0]})" if own and cam else own
 
 
-def papers(method: type[Method]) -> str:
+def papers(method: Entry) -> str:
     """Its own paper's figures, else all that are no quotations; in brackets CAM's from the same source."""
-    name, key = method.__name__.lower(), method.reference.key
+    name, own = method.name, key(method)
     found = [each for each in published(method=name, setting=None) if each.get("note") != "quoted"]
-    kept = [each for each in found if each["source"] == key] or found
+    kept = [each for each in found if each["source"] == own] or found
     if not kept:
         return "No figures to hand."
     columns = [column for column in PUBLISHED if any(column in each for each in kept)]
@@ -102,7 +109,7 @@ def papers(method: type[Method]) -> str:
         mark = f"<sup>{len(notes) + 1}</sup>" if "note" in each else ""
         notes += [f"<sup>{len(notes) + 1}</sup> {each['note']}."] if mark else []
         values = [bracketed(each.get(column), cams[0].get(column) if cams else None) for column in columns]
-        rows.append([each["data"] + mark, each["backbone"], *values, source(each["source"], key)])
+        rows.append([each["data"] + mark, each["backbone"], *values, source(each["source"], own)])
     head = ["data", "backbone", *columns, "source"]
     return "\n\n".join([table(head, rows), *([" ".join(notes)] if notes else [])])
 
@@ -111,29 +118,37 @@ def bracketed(own: float | None, cam: float | None) -> str:
     return "" if own is None else f"{own:g}" + (f" ({cam:g})" if cam is not None else "")
 
 
-def source(key: str, own: str) -> str:
+def source(cited: str, own: str) -> str:
     """Whose paper a key of references.bib or published.yaml stands for."""
-    others = {kind.reference.key: f"{kind.__name__}'s paper" for kind in reversed(METHODS.values())}
-    return {own: "its paper", "choe2020evaluating": "Choe et al., CVPR 2020"}.get(key) or others.get(key, key)
+    others = {key(entry): f"{entry.title}'s paper" for entry in reversed(registry.entries("methods"))}
+    return {own: "its paper", "choe2020evaluating": "Choe et al., CVPR 2020"}.get(cited) or others.get(cited, cited)
 
 
-def paper(method: type[Method]) -> str:
-    reference, name = method.reference, method.__name__.lower()
-    code = Path(sys.modules[method.__module__].__file__ or "").name
+def key(method: Entry) -> str:
+    """Of its entry in references.bib."""
+    about = reference(method)
+    found = re.match(r"@\w+\{([^,]+),", about.bibtex) if about else None
+    return found[1] if found else ""
+
+
+def paper(method: Entry) -> str:
+    about, code = reference(method), f"{method.module.rpartition('.')[2]}.py"
+    if about is None:
+        raise ValueError(f"{method.title}: references.bib has no entry with the keyword {method.name}")
     return (
-        f"*{reference.title}*, {reference.venue} {reference.year} (`wsol cite {name}`).\n"
+        f"*{about.title}*, {about.venue} {about.year} (`wsol cite {method.name}`).\n"
         f"Code: [{code}](../../src/wsol/methods/{code}). Recipes: `{'`, `'.join(recipes_of(method))}`."
     )
 
 
-def filled(card: str, method: type[Method], results: Path) -> str:
+def filled(card: str, method: Entry, results: Path) -> str:
     """A card's text with all that stands between markers written anew."""
     parts = {"paper": paper(method), "settings": settings(method)}
     parts |= {"measured": measured(method, results), "published": papers(method)}
     for name, text in parts.items():
         pattern = rf"(?s)<!-- {name} -->.*?<!-- /{name} -->"
         if not re.search(pattern, card):
-            raise ValueError(f"{method.__name__}: no markers <!-- {name} --> and <!-- /{name} -->")
+            raise ValueError(f"{method.title}: no markers <!-- {name} --> and <!-- /{name} -->")
         fresh = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
         card = re.sub(pattern, lambda _, fresh=fresh: fresh, card)
     return card
@@ -142,12 +157,17 @@ def filled(card: str, method: type[Method], results: Path) -> str:
 def stale(docs: Path = DOCS) -> list[Path]:
     """Cards and figures that do not say what the code and the results do."""
     found = []
-    for name, method in METHODS.items():
+    for method in registry.entries("methods"):
+        name = method.name
         card, figure = docs / "methods" / f"{name}.md", docs / "methods" / f"{name}.svg"
         text = card.read_text(encoding="utf-8") if card.exists() else ""
         if not text or filled(text, method, docs / "results") != text:
             found.append(card)
-        if not figure.exists() or escaped(DRAWINGS[name].text) not in figure.read_text(encoding="utf-8"):
+        if (
+            name not in DRAWINGS
+            or not figure.exists()
+            or escaped(DRAWINGS[name].text) not in figure.read_text(encoding="utf-8")
+        ):
             found.append(figure)
     return found
 
@@ -163,8 +183,8 @@ def cards(*, check: bool = False) -> None:
         found = stale()
         print("\n".join(f"{path}: out of date" for path in found) or "up to date")
         sys.exit(bool(found))
-    for name, method in METHODS.items():
-        path = DOCS / "methods" / f"{name}.md"
+    for method in registry.entries("methods"):
+        path = DOCS / "methods" / f"{method.name}.md"
         path.write_text(filled(path.read_text(encoding="utf-8"), method, DOCS / "results"), encoding="utf-8")
     draw(DOCS / "methods")
 

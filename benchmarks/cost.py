@@ -17,9 +17,9 @@ from cyclopts import App
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from wsol.backbones import build_backbone
-from wsol.method import Method
-from wsol.methods import AEPL, BAS, CAM, EGA, EIL, MEIL, ACoL, SLTNet
-from wsol.training import step_seconds, use_bf16
+from wsol.methods.contract import Method
+from wsol.methods.stack import stack
+from wsol.training.pace import step_seconds, use_bf16
 
 app = App(help=__doc__)
 CAM1, CAM2, SAME_SIZE = {"head_depth": 1}, {"head_depth": 2}, {"scales": (1.0, 1.0)}
@@ -29,7 +29,7 @@ CAM1, CAM2, SAME_SIZE = {"head_depth": 1}, {"head_depth": 2}, {"scales": (1.0, 1
 class Case:
     """A method with its options, the options of the CAM that it is compared with, and the backbone of both."""
 
-    method: type[Method]
+    method: str
     options: dict[str, Any] = field(default_factory=dict)
     plain: dict[str, Any] = field(default_factory=dict)
     backbone: str = "vgg16"
@@ -38,34 +38,32 @@ class Case:
 
     @property
     def cam(self) -> "Case":
-        return Case(CAM, self.plain, self.plain, self.backbone, self.kept_strides, self.classes)
+        return Case("cam", self.plain, self.plain, self.backbone, self.kept_strides, self.classes)
 
     def build(self) -> Method:
         backbone = build_backbone(self.backbone, kept_strides=self.kept_strides)
-        return self.method(backbone, self.classes, **self.options)
+        return stack(self.method).build(backbone, self.classes, **self.options)
 
 
 V1 = "mobilenetv1"
 CASES = {
     "vgg16": {
-        "EIL, pool4": Case(EIL, CAM1 | {"boundary": "pool4"}, CAM1),
-        "MEIL, pool3 + pool4": Case(MEIL, CAM1 | {"boundaries": ("pool3", "pool4")}, CAM1),
-        "ACoL": Case(ACoL, {}, CAM2),
-        "SLTNet, localizer alone, scale 1": Case(SLTNet, CAM1 | SAME_SIZE | {"parts": "localizer"}, CAM1),
-        "SLTNet, scale 1": Case(SLTNet, CAM1 | SAME_SIZE, CAM1),
-        "EGA, vgg16_bn": Case(EGA, CAM2, CAM2, "vgg16_bn"),
-        "BAS, relu4_3": Case(BAS, CAM2 | {"boundary": "relu4_3"}, CAM2),
-        "AEPL, relu4_3": Case(AEPL, CAM2 | {"boundary": "relu4_3"}, CAM2),
+        "EIL, pool4": Case("eil", CAM1 | {"boundary": "pool4"}, CAM1),
+        "MEIL, pool3 + pool4": Case("meil", CAM1 | {"boundaries": ("pool3", "pool4")}, CAM1),
+        "ACoL": Case("acol", {}, CAM2),
+        "SLTNet, scale 1": Case("sltnet", CAM1 | SAME_SIZE, CAM1),
+        "EGA, vgg16_bn": Case("ega", CAM2, CAM2, "vgg16_bn"),
+        "BAS, relu4_3": Case("bas", CAM2 | {"boundary": "relu4_3"}, CAM2),
+        "AEPL, relu4_3": Case("aepl", CAM2 | {"boundary": "relu4_3"}, CAM2),
     },
     V1: {
-        "EIL, module6": Case(EIL, {"boundary": "module6"}, {}, V1),
-        "MEIL, module6 + module12": Case(MEIL, {"boundaries": ("module6", "module12")}, {}, V1),
-        "ACoL, heads of one 512 layer": Case(ACoL, {"head_depth": 1, "head_width": 512}, {}, V1),
-        "SLTNet, localizer alone, scale 1": Case(SLTNet, CAM1 | SAME_SIZE | {"parts": "localizer"}, CAM1, V1),
-        "SLTNet, scale 1": Case(SLTNet, CAM1 | SAME_SIZE, CAM1, V1),
-        "EGA": Case(EGA, CAM2, CAM2, V1),
-        "BAS, module12 at 28x28": Case(BAS, CAM2 | {"boundary": "module12"}, CAM2, V1, kept_strides=1),
-        "AEPL, module12 at 28x28": Case(AEPL, CAM2 | {"boundary": "module12"}, CAM2, V1, kept_strides=1),
+        "EIL, module6": Case("eil", {"boundary": "module6"}, {}, V1),
+        "MEIL, module6 + module12": Case("meil", {"boundaries": ("module6", "module12")}, {}, V1),
+        "ACoL, heads of one 512 layer": Case("acol", {"head_depth": 1, "head_width": 512}, {}, V1),
+        "SLTNet, scale 1": Case("sltnet", CAM1 | SAME_SIZE, CAM1, V1),
+        "EGA": Case("ega", CAM2, CAM2, V1),
+        "BAS, module12 at 28x28": Case("bas", CAM2 | {"boundary": "module12"}, CAM2, V1, kept_strides=1),
+        "AEPL, module12 at 28x28": Case("aepl", CAM2 | {"boundary": "module12"}, CAM2, V1, kept_strides=1),
     },
 }
 

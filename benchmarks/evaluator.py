@@ -19,10 +19,10 @@ import torch
 from cyclopts import App
 
 from wsol.backbones import build_backbone
-from wsol.boxes import box_iou, normalise, sweep, thresholds
+from wsol.boxes.rule import box_iou, normalise, sweep, thresholds
 from wsol.data import open_data
-from wsol.data.transforms import evaluation_view
-from wsol.methods import CAM
+from wsol.data.crops import evaluation_view
+from wsol.methods.cam import CAM
 
 app = App(help=__doc__)
 TRIED = thresholds()

@@ -12,7 +12,7 @@ from cyclopts import App
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsol.boxes import find_boxes, foreground, normalise
+from wsol.boxes.rule import find_boxes, foreground, normalise
 from wsol.data import Creatures
 from wsol.metrics import CLOVA, IOUS, BoxAccuracy, PixelPrecision
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cyclopts import App
 
-from wsol.benchmark import cell
-from wsol.evaluation import evaluate
+from wsol.benchmark.table import cell
+from wsol.evaluation.evaluate import evaluate
 from wsol.metrics import PROTOCOLS
-from wsol.run import load
+from wsol.runs.opening import load
 
 app = App(help=__doc__)
 COLUMNS = ("MaxBoxAcc", "MaxBoxAccV2", "GTKnownLoc", "Top1Cls", "Top1Loc", "PxAP")

@@ -18,14 +18,15 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from wsol.backbones import build_backbone
-from wsol.boxes import box_iou, find_boxes, normalise, scale_boxes
-from wsol.confidence import CONSTANT, WEIGHTS, signs
+from wsol.boxes.confidence import CONSTANT, WEIGHTS, signs
+from wsol.boxes.rule import box_iou, find_boxes, normalise, scale_boxes
 from wsol.data import Dataset, open_data
+from wsol.data.crops import EvaluationImages
 from wsol.data.dataset import NoSplit
-from wsol.data.transforms import EvaluationImages
-from wsol.methods import CAM
-from wsol.run import load
-from wsol.training import use_bf16
+from wsol.methods.cam import CAM
+from wsol.runs.folder import Run
+from wsol.runs.opening import load
+from wsol.training.pace import use_bf16
 
 app = App(help=__doc__)
 TRIED = np.arange(0, 1, 0.01)
@@ -99,9 +100,8 @@ def opened(run: str) -> tuple[nn.Module, int, str]:
     if Path(run).suffix == ".safetensors":
         backbone = Path(run).stem.removesuffix("_100")
         return CAM(build_backbone(backbone, run), 1000, head="pretrained").eval(), SIDE, f"CAM on {backbone}"
-    trained = load(run)
-    name = f"{type(trained.method).__name__} on {trained.settings.backbone}"
-    return trained.method.cpu(), trained.settings.image_size, name
+    trained, settings = load(run), Run.read(run).resolved.settings
+    return trained.method.cpu(), trained.image_size, f"{type(trained.method).__name__} on {settings.backbone}"
 
 
 def at_all(grid: np.ndarray) -> np.ndarray:

@@ -7,12 +7,12 @@ settings of recipes and runs, and with `**` those of the method that it extends.
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import wsol
-from wsol.maps import erase
-from wsol.method import Backbone, Images, Labels, Reference, cross_entropy, register
-from wsol.methods import CAM
+from wsol.methods.cam import CAM
+from wsol.methods.contract import Backbone, Images, Labels, Terms, cross_entropy
+from wsol.nn.maps import erase
+from wsol.registry import register
 
 
 @register
@@ -22,13 +22,11 @@ class Forgetful(CAM):
     share: how many places are dropped, 0 to 1.
     """
 
-    reference = Reference("forgetful", "Forgetful Networks Look Twice", "example", 2026)
-
     def __init__(self, backbone: Backbone, classes: int, share: float = 0.5, **cam: Any) -> None:
         super().__init__(backbone, classes, **cam)
         self.share = share
 
-    def loss(self, images: Images, labels: Labels) -> dict[str, Tensor]:
+    def loss(self, images: Images, labels: Labels) -> Terms:
         features = self.backbone(images)
         dropped = torch.rand_like(features[:, 0]) < self.share
         whole, _ = self.head(features)

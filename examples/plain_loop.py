@@ -4,10 +4,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from wsol.backbones import build_backbone
-from wsol.boxes import find_boxes, normalise
+from wsol.boxes.rule import find_boxes, normalise
 from wsol.data import Creatures
-from wsol.data.transforms import TrainingImages
-from wsol.methods import EIL
+from wsol.data.crops import TrainingImages
+from wsol.methods.eil import EIL
 
 photos = Creatures("train", images=64, size=128)
 method = EIL(build_backbone("resnet18", map_stride=8), classes=len(photos.classes))

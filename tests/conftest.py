@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 ROOT = Path(__file__).parents[1]
 
 # what numba compiles cannot be wrapped by a checker: it is imported before the hook is in place
-spec = spec_from_file_location("wsol.components", ROOT / "src" / "wsol" / "components.py")
+spec = spec_from_file_location("wsol.boxes.sweep", ROOT / "src" / "wsol" / "boxes" / "sweep.py")
 assert spec and spec.loader
 sys.modules[spec.name] = module_from_spec(spec)
 spec.loader.exec_module(sys.modules[spec.name])

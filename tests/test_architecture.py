@@ -10,19 +10,20 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "wsol"
 # each room may import from rooms further up in this list, never from one below it
 ROOMS = [
-    ["errors", "processes"],
-    ["maps", "components", "views", "heads"],
-    ["boxes", "backbones"],
-    ["method", "confidence"],
+    ["errors"],
+    ["system", "registry"],
+    ["nn", "boxes"],
+    ["metrics"],
+    ["show.draw"],  # pictures of photos, heatmaps and boxes; the rest of show is about results
+    ["backbones"],
     ["methods"],
-    ["metrics", "settings", "progress"],
-    ["grid", "published"],
-    ["draw", "run"],
-    ["data"],
-    ["result", "tally", "score_maps"],
-    ["snapshots", "export", "locating", "evaluation"],
-    ["training", "page"],
-    ["machine", "demo", "benchmark"],
+    ["readouts", "testing"],
+    ["localizer", "data"],
+    ["runs"],
+    ["locating"],
+    ["show", "export"],
+    ["evaluation", "training"],
+    ["benchmark"],
     ["cli"],
     ["__main__"],
 ]
@@ -30,7 +31,8 @@ FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
 
 def room_of(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return "show.draw" if parts == ("show", "draw") else parts[0]
 
 
 def imports_of(path: Path) -> set[str]:
@@ -38,8 +40,12 @@ def imports_of(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "wsol":
-            parts = node.module.split(".")[1:2]
-            found |= set(parts) if parts else {each.name for each in node.names}
+            parts = node.module.split(".")[1:]
+            if parts[:1] == ["show"]:
+                drawn = parts[1:] == ["draw"] or [name.name for name in node.names] == ["draw"]
+                found.add("show.draw" if drawn else "show")
+            else:
+                found |= set(parts[:1]) or {name.name for name in node.names}
     return found
 
 
@@ -55,10 +61,24 @@ def test_arrows_point_one_way(path: Path) -> None:
 
 def test_a_method_knows_its_paper_alone() -> None:
     for path in (SOURCE / "methods").glob("*.py"):
-        assert imports_of(path) <= {"backbones", "boxes", "heads", "maps", "method", "methods", "views", "errors"}, path
+        assert imports_of(path) <= {"backbones", "boxes", "nn", "methods", "registry", "errors"}, path
 
 
 def test_boxes_need_no_network() -> None:
-    assert imports_of(SOURCE / "boxes.py") <= {"components", "errors"}
-    code = "import sys, wsol.boxes; sys.exit('lightning' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    for path in (SOURCE / "boxes").glob("*.py"):
+        assert imports_of(path) <= {"boxes", "errors"}, path
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import wsol", ("torch", "lightning", "numba")),
+        ("import wsol.cli.app", ("torch", "lightning", "numba")),
+        ("import wsol.data", ("torch", "lightning")),
+        ("import wsol.boxes.rule", ("torch", "lightning")),
+    ],
+)
+def test_what_is_light_imports_nothing_heavy(statement: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys\n{statement}\nprint(*(name for name in {absent} if name in sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []

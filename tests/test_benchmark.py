@@ -16,15 +16,16 @@ import yaml
 from PIL import Image
 
 import wsol
-from wsol import benchmark as module
-from wsol.benchmark import COLUMNS, METRICS, benchmark, command, markdown, tabulate
-from wsol.cli import app, main
-from wsol.data import creatures
+from wsol import registry
+from wsol.benchmark import run as module
+from wsol.benchmark.grid import Grid, grids, read_grid
+from wsol.benchmark.published import published
+from wsol.benchmark.run import benchmark, command
+from wsol.benchmark.table import COLUMNS, METRICS, markdown, tabulate
+from wsol.cli.app import app, main
+from wsol.data.layouts import creatures
 from wsol.errors import WsolError
-from wsol.grid import Grid, grids, read_grid
-from wsol.method import METHODS
-from wsol.published import published
-from wsol.tally import BASELINES
+from wsol.evaluation.tally import BASELINES
 
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {
@@ -94,15 +95,15 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(tmp_path: Path, loop:
     grid = write(tmp_path / "g.yaml", rows, seeds=2)
     loop.stop_at = "cam-slow-0"
     with pytest.raises(KeyboardInterrupt):
-        benchmark(grid, None, tmp_path / "out")
+        benchmark(grid, output=tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["cam-0.json"]
     loop.stop_at = ""
-    assert benchmark(grid, None, tmp_path / "out") == {}
+    assert benchmark(grid, output=tmp_path / "out") == {}
     begun = [("cam-0", False), ("cam-slow-0", False)]
     assert loop.calls == [*begun, ("cam-slow-0", True), ("cam-1", False), ("cam-slow-1", False)]
     assert figures(tmp_path / "out", "cam-0")["minutes"] is not None
     assert figures(tmp_path / "out", "cam-slow-0")["minutes"] is None  # nobody knows what came before
-    assert benchmark(grid, None, tmp_path / "out") == {}
+    assert benchmark(grid, output=tmp_path / "out") == {}
     assert len(loop.calls) == 5
 
 
@@ -122,24 +123,24 @@ def test_a_row_that_fails_is_listed_and_the_others_go_on(
 def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path, loop: Loop) -> None:
     fast = write(tmp_path / "fast.yaml", [{"method": "cam", "learning_rate": 0.5}])
     slow = write(tmp_path / "slow.yaml", [{"method": "cam", "learning_rate": 0.1}])
-    benchmark(fast, None, tmp_path / "out")
+    benchmark(fast, output=tmp_path / "out")
     with pytest.raises(WsolError, match=r"cam-0\.json: holds the figures of .* 0\.5 .*, not of .* 0\.1 "):
-        benchmark(slow, None, tmp_path / "out")
+        benchmark(slow, output=tmp_path / "out")
 
 
 def test_figures_of_a_changed_recipe_are_not_taken_for_ours(tmp_path: Path, loop: Loop) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("weight_decay: 0.5\n")
     grid = write(tmp_path / "g.yaml", [{"method": "cam"}], recipe=str(recipe))
-    benchmark(grid, None, tmp_path / "out", weights=str(tmp_path / "resnet18.safetensors"))
+    benchmark(grid, output=tmp_path / "out", weights=str(tmp_path / "resnet18.safetensors"))
     assert str(tmp_path) not in (tmp_path / "out" / "cam-0.json").read_text()
-    benchmark(grid, None, tmp_path / "out", weights=str(tmp_path / "elsewhere" / "resnet18.safetensors"))
+    benchmark(grid, output=tmp_path / "out", weights=str(tmp_path / "elsewhere" / "resnet18.safetensors"))
     assert len(loop.calls) == 1
     recipe.write_text("weight_decay: 0.1\n")
     with pytest.raises(
         WsolError, match=r"cam-0\.json: holds the figures of weight_decay 0\.5, not 0\.1, as its recipe"
     ):
-        benchmark(grid, None, tmp_path / "out", weights=str(tmp_path / "resnet18.safetensors"))
+        benchmark(grid, output=tmp_path / "out", weights=str(tmp_path / "resnet18.safetensors"))
 
 
 def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +152,7 @@ def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypa
     ]
     train, calls = module.train, []
     monkeypatch.setattr(module, "train", lambda *args, **given: calls.append(args[2].name) or train(*args, **given))
-    benchmark(write(tmp_path / "g.yaml", rows, about="One network"), None, tmp_path / "out")
+    benchmark(write(tmp_path / "g.yaml", rows, about="One network"), output=tmp_path / "out")
     assert calls == ["acol-0"]
     fused, alone, high = (figures(tmp_path / "out", name) for name in ("acol-0", "a-0", "cut-high-0"))
     given = SMALL | {"head_width": 8, "seed": 0}
@@ -196,7 +197,7 @@ def test_a_grid_that_cannot_be_is_named_before_anything_runs(
 ) -> None:
     grid = write(tmp_path / "g.yaml", rows, **entries)
     with pytest.raises(WsolError, match=r"g\.yaml") as error:
-        benchmark(grid, None, tmp_path / "out")
+        benchmark(grid, output=tmp_path / "out")
     assert said in str(error.value)
     assert not loop.calls and not (tmp_path / "out").exists()
 
@@ -223,7 +224,7 @@ def test_the_table_is_what_the_figures_say(tmp_path: Path) -> None:
     asked = {"data": "CUB", "backbone": "VGG16"}
     path = write(tmp_path / "g.yaml", rows, seeds=3, columns=columns, published=asked, settings={})
     found = fill(tmp_path / "out", read_grid(path))
-    assert benchmark(path, None, tmp_path / "out", only_table=True) == {}
+    assert benchmark(path, output=tmp_path / "out", only_table=True) == {}
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in (tmp_path / "out" / "table.md").read_text().splitlines()
@@ -281,17 +282,20 @@ def test_a_packaged_grid_holds_commands_that_the_command_line_takes(name: str) -
 def test_a_packaged_grid_names_figures_that_papers_print(name: str) -> None:
     grid = read_grid(name)
     for row in (row for row in grid.rows if row.paper):
-        assert published(method=row.method.__name__.lower(), setting=row.paper, **grid.published), row
+        assert published(method=row.stack.key, setting=row.paper, **grid.published), row
 
 
 def test_published_figures_are_percentages_with_a_source() -> None:
     fields = {"method", "data", "backbone", "source", "setting", "note", "mIoU", *METRICS}
-    known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "src" / "wsol" / "references.bib").read_text()))
+    known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "src" / "wsol" / "methods" / "references.bib").read_text()))
     for entry in published():
         assert set(entry) <= fields
         assert {"method", "data", "backbone", "source"} <= set(entry)
         assert entry["data"] in ("CUB", "ILSVRC", "OpenImages", "VOC2012")
-        assert entry["method"] not in METHODS or entry["source"] in known | {"BAS-Extension", "choe2020evaluating"}
+        assert entry["method"] not in registry.names("methods") or entry["source"] in known | {
+            "BAS-Extension",
+            "choe2020evaluating",
+        }
         values = [value for key, value in entry.items() if key in METRICS]
         assert (values or "mIoU" in entry) and all(20 < value < 100 for value in values)
 

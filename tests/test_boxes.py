@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from oracles import boxes as oracle
 
-from wsol.boxes import box_iou, find_boxes, foreground, normalise, scale_boxes, sweep, thresholds
+from wsol.boxes.rule import box_iou, find_boxes, foreground, normalise, scale_boxes, sweep, thresholds
 from wsol.errors import WsolError
 
 SIDE = 12

@@ -13,17 +13,23 @@ import pytest
 import yaml
 from matplotlib.textpath import TextPath
 
-from wsol.method import METHODS
-from wsol.published import published
-from wsol.settings import recipes_of, resolve
+from wsol import registry
+from wsol.benchmark.published import published
+from wsol.methods.around import Around
+from wsol.methods.references import reference
+from wsol.methods.stack import stack
+from wsol.runs.recipes import recipes_of
+from wsol.runs.settings import resolve
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+from cards import key as key_of  # noqa: E402
 from cards import stale  # noqa: E402
 from method_figures import DRAWINGS, WIDTH, corners, pixels  # noqa: E402
 
 CARDS = ROOT / "docs" / "methods"
+METHODS = registry.names("methods")
 EVERY = pytest.mark.parametrize("name", METHODS)
 Box = tuple[float, float, float, float]
 
@@ -50,8 +56,13 @@ def test_what_is_out_of_date_is_named(tmp_path: Path) -> None:
 @EVERY
 def test_the_settings_of_a_card_are_the_constructors(name: str) -> None:
     listed = re.findall(r"(?m)^\| `(\w+)` \| `(.*?)` \|.*\w.* \|$", card(name))
-    kinds = [METHODS["aepl"], METHODS["bas"]] if name == "aepl" else [METHODS[name]]  # AEPL's ends in BAS's
-    given = [each for kind in kinds for each in list(inspect.signature(kind.__init__).parameters.values())[3:]]
+    kinds = [registry.find("methods", name)]
+    begins = 2 if issubclass(kinds[0], Around) else 3
+    while any(each.kind is each.VAR_KEYWORD for each in inspect.signature(kinds[-1].__init__).parameters.values()):
+        kinds.append(kinds[-1].__base__)  # AEPL's ends in BAS's
+    given = [each for kind in kinds for each in list(inspect.signature(kind.__init__).parameters.values())[begins:]]
+    heatmaps = inspect.signature(kinds[0].heatmaps).parameters.values()
+    given += [each for each in heatmaps if each.kind is each.KEYWORD_ONLY]
     assert listed == [(each.name, str(each.default)) for each in given if each.kind is not each.VAR_KEYWORD]
 
 
@@ -77,7 +88,7 @@ def test_the_figures_of_a_card_are_those_of_the_results(name: str) -> None:
 
 @EVERY
 def test_a_card_prints_what_its_paper_prints(name: str) -> None:
-    for entry in published(method=name, source=METHODS[name].reference.key, setting=None):
+    for entry in published(method=name, source=key_of(registry.entry("methods", name)), setting=None):
         row = [line for line in card(name).splitlines() if f"| {entry['backbone']} |" in line and entry["data"] in line]
         assert row
         figures = [value for value in entry.values() if isinstance(value, int | float)]
@@ -88,17 +99,18 @@ def test_a_card_prints_what_its_paper_prints(name: str) -> None:
 def test_what_a_card_tells_to_type_exists(name: str) -> None:
     text = card(name)
     assert set(re.findall(r"wsol train (\w+)", text)) == {name}
-    assert set(re.findall(r"--recipe\s(\w+)", text)) <= set(recipes_of(METHODS[name]))
+    assert set(re.findall(r"--recipe\s(\w+)", text)) <= set(recipes_of(registry.entry("methods", name)))
     settings = dict(re.findall(r"`(\w+)=(.*?)`", text)) | dict(re.findall(r"--([a-z]+) (\w+)", text))
     for told in ("output", "recipe"):
         settings.pop(told, None)
-    resolve(METHODS[name], None, {key: yaml.safe_load(value) for key, value in settings.items()})
+    resolve(stack(name), None, {key: yaml.safe_load(value) for key, value in settings.items()})
     assert len(text.splitlines()) <= 100
 
 
 def test_a_reconstruction_is_called_one_in_the_first_line() -> None:
-    for name, method in METHODS.items():
-        assert method.reference.note in card(name).splitlines()[0]
+    for name in METHODS:
+        about = reference(registry.entry("methods", name))
+        assert about and about.note in card(name).splitlines()[0]
 
 
 def test_links_lead_somewhere() -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from pycocotools.coco import COCO
 
-from wsol.cli import main
+from wsol import registry
+from wsol.cli.app import main
 from wsol.data import Creatures
-from wsol.method import METHODS
+from wsol.methods.references import reference
+
+METHODS = registry.names("methods")
 
 SMALL = ["--backbone", "resnet18", "--weights", "none", "--epochs", "0", "--image-size", "64", "--seed", "1"]
 SMALL += ["--batch-size", "4"]
@@ -74,13 +77,13 @@ def test_methods_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("methods", "--json") == 0
     entries = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in entries} == set(METHODS)
-    assert set(entries[0]) == {"name", "class", "paper", "year"}
+    assert set(entries[0]) == {"name", "class", "package", "paper", "year", "link", "recipes", "error"}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_cited_and_explained(method: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("cite", method) == 0
-    assert METHODS[method].reference.title.split(":")[0] in capsys.readouterr().out
+    assert reference(registry.entry("methods", method)).title.split(":")[0] in capsys.readouterr().out
     assert call("train", method, "--help") == 0
     shown = capsys.readouterr().out
     for option in ("--learning-rate", "--recipe", "--resume", *(["--sigma"] if method == "eil" else [])):
@@ -152,7 +155,7 @@ def wrong(what: str, run: Path, photos: Path, tmp_path: Path) -> list[str | Path
         ("threshold", "threshold 2"),
         ("no images", "no image found"),
         ("bad image", "truncated.jpg"),
-        ("no format", "choose from coco"),
+        ("no format", "did you mean coco"),
         ("no batch", "batch_size cannot be 0"),
         ("no batch to measure", "batch_size cannot be 0"),
         ("no heatmaps", "holds no heatmaps"),
@@ -171,7 +174,7 @@ def test_wrong_input_is_status_1_and_one_line(
 
 FULL = """
 import resource, signal, sys
-from wsol.cli import main
+from wsol.cli.app import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000))
 main(sys.argv[1:])

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import boxes as oracle
 
-from wsol.boxes import cut, find_boxes, foreground, normalise
-from wsol.confidence import confidence
+from wsol.boxes.confidence import confidence
+from wsol.boxes.rule import cut, find_boxes, foreground, normalise
 from wsol.errors import WsolError
 
 

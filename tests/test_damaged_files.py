@@ -17,11 +17,13 @@ import wsol
 from wsol.data import Creatures, Csv, Dataset, Flowers17, Metadata, write_metadata
 from wsol.data.images import open_image
 from wsol.errors import WsolError
-from wsol.export import read_heatmaps, write_results
-from wsol.locating import locate
-from wsol.run import Run, load
-from wsol.score_maps import _read
-from wsol.settings import method_class, resolve
+from wsol.evaluation.score_maps import _read
+from wsol.export import find_formats, read_heatmaps, write_results
+from wsol.locating.locate import locate
+from wsol.methods.stack import stack
+from wsol.runs.folder import Run
+from wsol.runs.opening import load
+from wsol.runs.settings import resolve
 
 fuzz = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # what a file becomes: cut short, a few bytes changed, or something else altogether
@@ -161,14 +163,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "map_stride": 4,
     }
     photos = Creatures("train", images=24, size=36)
-    return wsol.train("cam", photos, tmp_path_factory.mktemp("run") / "run", epochs=0, **small)
+    return wsol.train("cam", (photos, photos), tmp_path_factory.mktemp("run") / "run", epochs=0, **small)
 
 
 @pytest.mark.parametrize("name", ["run.json", "best.safetensors", "best.json", "threshold.json"])
 @settings(fuzz, max_examples=40)
 @given(damage=damages)
 def test_runs(tmp_path: Path, run: Run, name: str, damage: tuple[str, Any]) -> None:
-    run.choose_threshold(0.3, "photos", 5)
+    run.keep_threshold(0.3, "best", 5)
     shutil.copytree(run.folder, tmp_path / "run", dirs_exist_ok=True)
     (tmp_path / "run" / name).write_bytes(damaged((run.folder / name).read_bytes(), damage))
 
@@ -183,7 +185,8 @@ def test_runs(tmp_path: Path, run: Run, name: str, damage: tuple[str, Any]) -> N
 @settings(fuzz, max_examples=40)
 @given(damage=damages, name=st.sampled_from(["heatmaps.jsonl", "classes.json", "heatmaps/000000.npy"]))
 def test_stored_heatmaps(tmp_path: Path, run: Run, name: str, damage: tuple[str, Any]) -> None:
-    write_results(locate(run, Image.new("RGB", (40, 30), "red")), tmp_path / "found", run.classes, ["heatmap"])
+    writers = find_formats("heatmap").values()
+    write_results(locate(run, Image.new("RGB", (40, 30), "red")), tmp_path / "found", list(run.classes), writers)
     path = tmp_path / "found" / name
     path.write_bytes(damaged(path.read_bytes(), damage))
     clear(lambda: [result.to_json() for result in read_heatmaps(tmp_path / "found", 0.4)[1]])
@@ -194,14 +197,14 @@ def test_stored_heatmaps(tmp_path: Path, run: Run, name: str, damage: tuple[str,
 def test_recipes(tmp_path: Path, damage: tuple[str, Any]) -> None:
     whole = b"backbone: mobilenetv1\nepochs: 3\nlearning_rate: 0.01\nimage_size: 64\n"
     (tmp_path / "own.yaml").write_bytes(damaged(whole, damage))
-    clear(lambda: resolve(method_class("cam"), str(tmp_path / "own.yaml"), {}))
+    clear(lambda: resolve(stack("cam"), str(tmp_path / "own.yaml"), {}))
 
 
 def test_the_whole_files_are_sound(tmp_path: Path, run: Run, lists: Path) -> None:
     """Otherwise the tests above would see errors alone."""
     assert open_image_of(tmp_path, encoded("PNG")).size == (30, 20)
     assert len(everything(Metadata(lists.parent, "test"))) == 4
-    assert json.loads((run.folder / "run.json").read_text())["method"] == "CAM"
+    assert json.loads((run.folder / "run.json").read_text())["method"] == "cam"
     assert load(run.folder).classes == run.classes
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from wsol.data import creatures
-from wsol.demo import demo
+from wsol.cli.demo import demo
+from wsol.data.layouts import creatures
 
 
-def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_holds_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(creatures, "COUNTS", {"train": 36, "val": 12, "test": 12})
-    page = demo(tmp_path, minutes=0.01)
+    demo(output=tmp_path, minutes=0.01)
+    page = tmp_path / "index.html"
+    assert f"open {page}" in capsys.readouterr().out
     text = page.read_text()
     for row in ("CAM", "EIL", "CentreBox", "WholeImage"):
         assert re.search(rf"<tr><th>{row}</th>(<td>[\d.]*</td>)+</tr>", text)

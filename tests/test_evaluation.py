@@ -1,6 +1,7 @@
 """Evaluation: one pass over the photos gives what a slow count of the same maps gives."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,26 @@ from oracles import metrics as oracle
 from PIL import Image
 
 import wsol
-from wsol.data import Chosen, Creatures, Dataset, Folder
-from wsol.data.transforms import evaluation_view, ten_crop
+from wsol.data import Chosen, Creatures, Csv, Dataset, Folder
+from wsol.data.crops import evaluation_view, ten_crop
 from wsol.errors import WsolError
-from wsol.evaluation import choose_threshold, evaluate
-from wsol.run import Run
+from wsol.evaluation.evaluate import evaluate
+from wsol.evaluation.threshold import choose_threshold
+from wsol.localizer import Localizer
+from wsol.runs.folder import Run
 
 OPTIONS = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 32, "batch_size": 4, "workers": 0}
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return wsol.train("cam", Creatures("train", images=24, size=36), tmp_path / "run", epochs=0, **OPTIONS)
+    shown = Creatures("train", images=24, size=36)
+    return wsol.train("cam", (shown, shown), tmp_path / "run", epochs=0, **OPTIONS)
+
+
+def named(run: Run, classes: list[str] | None = None) -> Localizer:
+    """The run's network with other names of its classes, sorted ones by default."""
+    return replace(run.open(), classes=tuple(classes or sorted(run.classes)))
 
 
 def photos(images: int = 9) -> Creatures:
@@ -31,12 +40,12 @@ def photos(images: int = 9) -> Creatures:
 
 def seen(run: Run, data: Dataset) -> tuple[list[list[float]], list[np.ndarray]]:
     """Logits and the true class's heatmap of each photo, one at a time."""
-    logits, heatmaps = [], []
+    logits, heatmaps, method = [], [], run.open().method
     with torch.no_grad():
         for index, sample in enumerate(data.samples):
-            prediction = run.method.eval().predict(evaluation_view(data.image(index), 32)[None])
+            prediction = method.predict(evaluation_view(data.image(index), 32)[None])
             logits.append(prediction.logits[0].tolist())
-            heatmaps.append(run.method.heatmaps(prediction, torch.tensor([[sample.label]]))[0, 0].numpy())
+            heatmaps.append(method.heatmaps(prediction, torch.tensor([[sample.label]]))[0, 0].numpy())
     return logits, heatmaps
 
 
@@ -76,25 +85,70 @@ def test_the_trivial_boxes_stand_beside(run: Run) -> None:
     assert figures["WholeImage"]["MaxBoxAcc"] == pytest.approx(100 * np.mean(squares))
 
 
-def test_the_threshold_says_who_chose_it(run: Run) -> None:
-    data = photos()
-    assert evaluate(run, data, workers=0)["threshold_source"] == "auto"
-    choose_threshold(run, photos(12), workers=0)
-    chosen = evaluate(run, data, workers=0)
-    assert (chosen["threshold"], chosen["threshold_source"]) == (run.threshold, "validation")
-    best = evaluate(run, photos(12), threshold=0.1, workers=0)
-    assert (best["threshold_source"], run.threshold) == ("given", best["BestThreshold"])
-    assert evaluate(run, photos(12), workers=0)["GTKnownLoc"] == best["MaxBoxAcc"]
+def stored(folder: Path, boxes: dict[str, bool], box: str = "1,2,20,25", images: int = 12) -> Path:
+    """A CSV of a photo a class in every split named, with boxes or without."""
+    shown, file = photos(images), folder / "set.csv"
+    folder.mkdir(exist_ok=True)
+    with open(file, "w", encoding="utf-8") as lines:
+        lines.write("path,label,x0,y0,x1,y1,split\n")
+        for split, known in boxes.items():
+            for index, name in enumerate(sorted(shown.classes) * (images // 12)):
+                shown.image(index).save(folder / f"{split}{index}.png")
+                lines.write(f"{split}{index}.png,{name},{box if known else ',,,'},{split}\n")
+    return file
 
 
-def test_of_several_processes_the_first_alone_stores_the_threshold(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsol.processes.place", lambda: (1, 2))
-    stored = run.folder / "threshold.json"
-    stored.unlink(missing_ok=True)
-    chosen = choose_threshold(run, photos(12), workers=0)
-    assert 0 <= chosen <= 1 and not stored.exists()
+@pytest.fixture
+def listed(tmp_path: Path) -> tuple[Run, Path]:
+    """A run on a CSV with boxes in every split, and that CSV."""
+    file = stored(tmp_path / "listed", {"train": True, "val": True, "test": True})
+    return wsol.train("cam", file, tmp_path / "of_listed", epochs=0, **OPTIONS), file
+
+
+def test_the_threshold_says_who_chose_it(listed: tuple[Run, Path]) -> None:
+    run, file = listed
+    assert evaluate(run, Csv(file, "test"), workers=0)["threshold_source"] == "auto"
+    assert run.open().threshold == "auto"
+    chosen = evaluate(run, file, workers=0)
+    opened = run.open()
+    assert (chosen["threshold"], chosen["threshold_source"]) == (opened.threshold, "validation")
+    assert opened.threshold_source == "validation"
+    assert choose_threshold(opened, Csv(file, "val"), workers=0) == chosen["threshold"]
+    best = evaluate(run, file, split="val", threshold=0.1, workers=0)
+    assert (best["threshold_source"], chosen["threshold"]) == ("given", best["BestThreshold"])
+    again = evaluate(run, file, split="val", threshold=chosen["threshold"], workers=0)
+    assert again["GTKnownLoc"] == best["MaxBoxAcc"]
+    assert evaluate(run, Csv(file, "test"), workers=0)["threshold_source"] == "auto"  # whatever is stored
+
+
+def test_of_several_processes_the_first_alone_stores_the_threshold(
+    listed: tuple[Run, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, file = listed
+    kept = run.folder / "threshold.json"
+    monkeypatch.setattr("wsol.system.processes.place", lambda: (1, 2))
+    chosen = evaluate(run, file, workers=0)
+    assert chosen["threshold_source"] == "validation" and 0 <= chosen["threshold"] <= 1 and not kept.exists()
     monkeypatch.undo()
-    assert choose_threshold(run, photos(12), workers=0) == run.threshold and stored.exists()
+    assert evaluate(run, file, workers=0)["threshold"] == run.open().threshold and kept.exists()
+
+
+def test_the_order_of_evaluations_changes_no_figure(listed: tuple[Run, Path], tmp_path: Path) -> None:
+    run, own = listed
+    other = stored(tmp_path / "other", {"val": True, "test": True}, box="30,30,75,75", images=24)
+    kept = run.folder / "threshold.json"
+    first_other = evaluate(run, other, workers=0)
+    assert not kept.exists()  # the validation photos of another data set
+    then_own = evaluate(run, own, workers=0)
+    written = kept.read_bytes()
+    assert json.loads(written)["threshold"] == then_own["threshold"] != first_other["threshold"]
+    kept.unlink()
+    first_own = evaluate(run, own, workers=0)
+    assert kept.read_bytes() == written
+    then_other = evaluate(run, other, workers=0)
+    assert kept.read_bytes() == written
+    assert first_own["threshold_source"] == first_other["threshold_source"] == "validation"
+    assert (first_own, first_other) == (then_own, then_other)
 
 
 def test_data_without_boxes_have_no_box_figures(run: Run, tmp_path: Path) -> None:
@@ -103,57 +157,42 @@ def test_data_without_boxes_have_no_box_figures(run: Run, tmp_path: Path) -> Non
         path = tmp_path / "folder" / shown.classes[sample.label] / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         shown.image(index).save(path)
-    run.classes = sorted(shown.classes)
-    figures = evaluate(run, Folder(tmp_path / "folder", "train"), tmp_path / "f.json", workers=0)
+    figures = evaluate(named(run), Folder(tmp_path / "folder", "train"), tmp_path / "f.json", workers=0)
     assert figures["Top1Cls"] is not None
     assert all(figures[name] is None for name in ("MaxBoxAcc", "GTKnownLoc", "Top1Loc", "PxAP", "Curves"))
 
 
-def stored(folder: Path, boxes: dict[str, bool]) -> Path:
-    """A CSV of a photo a class in every split named, with boxes or without."""
-    shown, file = photos(12), folder / "set.csv"
-    with open(file, "w", encoding="utf-8") as lines:
-        lines.write("path,label,x0,y0,x1,y1,split\n")
-        for split, known in boxes.items():
-            for index, name in enumerate(sorted(shown.classes)):
-                shown.image(index).save(folder / f"{split}{index}.png")
-                lines.write(f"{split}{index}.png,{name},{'1,2,20,25' if known else ',,,'},{split}\n")
-    return file
-
-
 @pytest.mark.parametrize("known", ["test", "val"])
 def test_a_threshold_is_chosen_where_validation_photos_have_boxes(run: Run, tmp_path: Path, known: str) -> None:
-    run.classes.sort()
-    figures = evaluate(run, stored(tmp_path, {"val": known == "val", "test": True}), workers=0)
+    figures = evaluate(named(run), stored(tmp_path, {"val": known == "val", "test": True}), workers=0)
     assert figures["threshold_source"] == ("validation" if known == "val" else "auto")
 
 
 def test_a_fault_in_the_validation_photos_is_no_reason_to_do_without(run: Run, tmp_path: Path) -> None:
-    run.classes.sort()
     file = stored(tmp_path, {"val": True, "test": True})
     (tmp_path / "val0.png").write_bytes(b"cut off")
     with pytest.raises(WsolError, match=r"val0\.png"):
-        evaluate(run, file, workers=0)
+        evaluate(named(run), file, workers=0)
     with pytest.warns(UserWarning, match=r"val0\.png"):
-        assert evaluate(run, file, workers=0, on_bad_image="skip")["threshold_source"] == "validation"
+        assert evaluate(named(run), file, workers=0, on_bad_image="skip")["threshold_source"] == "validation"
 
 
 def test_validation_photos_without_boxes_are_not_opened(run: Run, tmp_path: Path) -> None:
-    run.classes.sort()
+    classes = sorted(run.classes)
     for split in ("train", "val", "test"):
-        for index, name in enumerate(run.classes):
+        for index, name in enumerate(classes):
             path = tmp_path / "folder" / split / name / "photo.png"
             path.parent.mkdir(parents=True)
             photos(12).image(index).save(path)
-    path = tmp_path / "folder" / "val" / run.classes[0] / "photo.png"
+    path = tmp_path / "folder" / "val" / classes[0] / "photo.png"
     path.write_bytes(b"cut off")
-    assert evaluate(run, tmp_path / "folder", workers=0)["threshold_source"] == "auto"
+    assert evaluate(named(run), tmp_path / "folder", workers=0)["threshold_source"] == "auto"
 
 
 def test_other_classes_are_no_others_by_number(run: Run, tmp_path: Path) -> None:
-    run.classes = [*sorted(run.classes)[:-1], "zebra"]
+    other = named(run, [*sorted(run.classes)[:-1], "zebra"])
     with pytest.raises(WsolError, match=r"set\.csv: has the class .* where the run .* knows zebra"):
-        evaluate(run, stored(tmp_path, {"test": True}), workers=0)
+        evaluate(other, stored(tmp_path, {"test": True}), workers=0)
 
 
 def test_numbered_classes_need_not_reach_the_last(run: Run, tmp_path: Path) -> None:
@@ -168,7 +207,7 @@ def test_numbered_classes_need_not_reach_the_last(run: Run, tmp_path: Path) -> N
 
 def test_few_classes_have_no_top5(tmp_path: Path) -> None:
     few = Creatures("train", images=8, size=36, classes=4)
-    run = wsol.train("cam", few, tmp_path / "run", epochs=0, **OPTIONS)
+    run = wsol.train("cam", (few, few), tmp_path / "run", epochs=0, **OPTIONS)
     figures = evaluate(run, few, workers=0)
     assert [figures[name] for name in ("Top5Cls", "Top5Loc", "MaxTop5Loc")] == [None] * 3
     with pytest.raises(WsolError, match="12 classes"):
@@ -178,7 +217,8 @@ def test_few_classes_have_no_top5(tmp_path: Path) -> None:
 def test_ten_crops_are_averaged(run: Run) -> None:
     data = photos(12)
     with torch.no_grad():
-        scores = [run.method.predict(ten_crop(data.image(i), 32)).logits.softmax(1).mean(0).tolist() for i in range(12)]
+        method = run.open().method
+        scores = [method.predict(ten_crop(data.image(i), 32)).logits.softmax(1).mean(0).tolist() for i in range(12)]
     right = [oracle.rank(row, sample.label) == 0 for row, sample in zip(scores, data.samples, strict=True)]
     assert evaluate(run, data, ten_crop=True, workers=0)["Top1Cls"] == pytest.approx(100 * np.mean(right))
 

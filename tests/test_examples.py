@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import wsol
+from wsol import registry
 from wsol.data import Creatures
-from wsol.method import METHODS
+from wsol.runs.folder import Run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SMALL = {"backbone": "resnet18", "weights": "none", "image_size": 32, "batch_size": 8, "workers": 0}
@@ -30,11 +31,11 @@ def test_a_method_of_ones_own_trains_and_is_loaded_again(tmp_path: Path) -> None
         runpy.run_path(str(EXAMPLES / "own_method.py"))
         photos = Creatures("train", images=16, size=36)
         wsol.train("forgetful", photos, tmp_path, share=0.25, head_depth=1, head_width=8, epochs=1, **SMALL)
-        options = wsol.load(tmp_path).options
+        options = Run.read(tmp_path).resolved.options
         assert (options["share"], options["head_width"], options["head_form"]) == (0.25, 8, "conv")
         assert "loss/partial" in (tmp_path / "metrics.csv").read_text().splitlines()[0]
     finally:
-        METHODS.pop("forgetful", None)
+        registry._registered.pop(("methods", "forgetful"), None)
 
 
 def test_own_images_are_cut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

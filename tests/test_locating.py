@@ -17,12 +17,13 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 import wsol
-from wsol import locating
+from wsol import registry
 from wsol.data import Creatures
 from wsol.errors import WsolError
-from wsol.export import FORMATS, read_heatmaps, write_results
-from wsol.result import Finding, Result, find
-from wsol.run import Run
+from wsol.export import Writer, find_formats, read_heatmaps, write_results
+from wsol.locating import locate as locating
+from wsol.locating.result import Finding, Result, find
+from wsol.runs.folder import Run
 
 CLASSES = ["red <bird>", 'blue "bird"', "oiseau é"]
 
@@ -31,7 +32,8 @@ CLASSES = ["red <bird>", 'blue "bird"', "oiseau é"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("run") / "cam"
     options = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 64, "workers": 0}
-    return wsol.train("cam", Creatures("train", images=36, size=72), folder, epochs=0, **options)
+    shown = Creatures("train", images=36, size=72)
+    return wsol.train("cam", (shown, shown), folder, epochs=0, **options)
 
 
 @pytest.fixture
@@ -80,11 +82,12 @@ def test_it_is_what_the_network_says(run: Run, photos: Path) -> None:
     image = Image.open(photos / "a.png").convert("RGB")
     (result,) = wsol.locate(run, image, threshold=0.3, classes=3)
     pixels = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR), np.float32) / 255
+    method = run.open().method.cpu()
     with torch.no_grad():
-        prediction = run.method.predict(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        prediction = method.predict(torch.from_numpy(pixels).permute(2, 0, 1)[None])
         scores = prediction.logits.softmax(1)[0]
         order = scores.argsort(descending=True)[:3]
-        heatmaps = run.method.heatmaps(prediction, order[None])[0].numpy()
+        heatmaps = method.heatmaps(prediction, order[None])[0].numpy()
     assert [finding.label for finding in result.findings] == order.tolist()
     for finding, label, heatmap in zip(result.findings, order.tolist(), heatmaps, strict=True):
         assert finding.score == pytest.approx(scores[label].item(), abs=1e-5)
@@ -130,6 +133,10 @@ def test_what_cannot_be_located_is_named(run: Run, photos: Path, tmp_path: Path)
 
 
 # --- what comes out
+
+
+def writers(names: str) -> list[type[Writer]]:
+    return list(find_formats(names).values())
 
 
 def bright(x0: int, y0: int, x1: int, y1: int, side: int = 224) -> np.ndarray:
@@ -215,7 +222,7 @@ def test_other_programs_read_what_is_written(tmp_path_factory: pytest.TempPathFa
     for result in results:
         assert result.image is not None
         result.image.save(folder / "images" / result.path)
-    assert write_results(iter(results), folder, CLASSES, ["coco", "yolo", "voc"]) == len(results)
+    assert write_results(iter(results), folder, CLASSES, writers("coco,yolo,voc")) == len(results)
 
     coco = COCO(str(folder / "coco.json"))
     assert [each["name"] for each in coco.loadCats(coco.getCatIds())] == CLASSES
@@ -249,21 +256,21 @@ def test_other_programs_read_what_is_written(tmp_path_factory: pytest.TempPathFa
 
 
 def test_heatmaps_that_were_cut_short_speak_of_no_earlier_photo(tmp_path: Path) -> None:
-    write_results(iter([made([[1, 2, 30.5, 40]], "first.jpg")]), tmp_path, CLASSES, ["heatmap"])
+    write_results(iter([made([[1, 2, 30.5, 40]], "first.jpg")]), tmp_path, CLASSES, writers("heatmap"))
 
     def cut_short() -> Iterator[Result]:
         yield made([[5, 6, 70, 80]], "second.jpg")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_results(cut_short(), tmp_path, CLASSES, ["heatmap"])
+        write_results(cut_short(), tmp_path, CLASSES, writers("heatmap"))
     with pytest.raises(WsolError, match="holds no heatmaps"):
         read_heatmaps(tmp_path)
 
 
 def test_tables_pictures_and_heatmaps_come_back(tmp_path: Path) -> None:
     results = [made([[1, 2, 30.5, 40]]), made([[5, 6, 70, 80], [1, 1, 9, 9]], "d.jpg")]
-    write_results(iter(results), tmp_path, CLASSES, ["csv", "json", "overlay", "heatmap"])
+    write_results(iter(results), tmp_path, CLASSES, writers("csv,json,overlay,heatmap"))
     with open(tmp_path / "boxes.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["path"], row["name"], float(row["x1"]), float(row["confidence"])) for row in rows] == [
@@ -280,14 +287,14 @@ def test_tables_pictures_and_heatmaps_come_back(tmp_path: Path) -> None:
         assert other.to_dict() == result.at(0.4).to_dict()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", registry.names("formats"))
 def test_nothing_half_written_stands_under_its_final_name(tmp_path: Path, name: str) -> None:
     def broken() -> Iterator[Any]:
         yield made([[1, 2, 3, 4]])
         raise WsolError("the photo is broken")
 
     with pytest.raises(WsolError, match="broken"):
-        write_results(broken(), tmp_path, CLASSES, [name])
+        write_results(broken(), tmp_path, CLASSES, writers(name))
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert not left & {"coco.json", "boxes.csv", "results.jsonl", "data.yaml"}
     assert not any(file.endswith(".part") for file in left)
@@ -295,7 +302,7 @@ def test_nothing_half_written_stands_under_its_final_name(tmp_path: Path, name: 
 
 def test_two_photos_of_one_stem_keep_a_file_each(tmp_path: Path) -> None:
     write_results(
-        iter([made([[1, 2, 3, 4]], "a.jpg"), made([[5, 6, 7, 8]], "a.png")]), tmp_path, CLASSES, ["voc", "yolo"]
+        iter([made([[1, 2, 3, 4]], "a.jpg"), made([[5, 6, 7, 8]], "a.png")]), tmp_path, CLASSES, writers("voc,yolo")
     )
     assert {path.name for path in (tmp_path / "voc" / "Annotations").iterdir()} == {"a.xml", "a.png.xml"}
     assert {path.name for path in (tmp_path / "yolo" / "labels").iterdir()} == {"a.txt", "a.png.txt"}
@@ -304,4 +311,4 @@ def test_two_photos_of_one_stem_keep_a_file_each(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises((WsolError, OSError), match="file"):
-        write_results(iter([made([[1, 2, 3, 4]])]), tmp_path / "file", CLASSES, ["coco"])
+        write_results(iter([made([[1, 2, 3, 4]])]), tmp_path / "file", CLASSES, writers("coco"))

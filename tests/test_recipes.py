@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from wsol.method import METHODS
-from wsol.run import build
-from wsol.settings import recipes_of, resolve
-from wsol.training import Loop
+from wsol import registry
+from wsol.methods.stack import stack
+from wsol.runs.folder import Run
+from wsol.runs.recipes import recipes_of
+from wsol.runs.settings import resolve
+from wsol.training.loop import Loop
 
-ALL = [(kind, recipe) for kind in METHODS.values() for recipe in recipes_of(kind)]
+ALL = [(each.name, recipe) for each in registry.entries("methods") for recipe in recipes_of(each)]
 
 
 @pytest.fixture(autouse=True)
@@ -21,21 +23,25 @@ def one_network_at_a_time() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.mark.parametrize(("kind", "recipe"), ALL, ids=[f"{kind.__name__}-{recipe}" for kind, recipe in ALL])
-def test_every_recipe_builds_and_takes_a_step(kind, recipe: str, tmp_path) -> None:
+@pytest.mark.parametrize(("name", "recipe"), ALL)
+def test_every_recipe_builds_and_takes_a_step(name: str, recipe: str, tmp_path) -> None:
     own = {"backbone": "mobilenetv1"} if recipe == "own_photos" else {}
-    settings, options = resolve(kind, recipe, {"weights": "none"} | own)
-    classes = max(options.get("averaged", 1), 3)
-    method = build(tmp_path, kind, settings, options, [str(label) for label in range(classes)], "photos").method
-    loop = Loop(method.train(), settings, 1)
+    resolved = resolve(stack(name), recipe, {"weights": "none"} | own)
+    classes = max(resolved.all.get("averaged", 1), 3)
+    run = Run(tmp_path, stack(name), resolved, tuple(str(label) for label in range(classes)), "photos")
+    method = run.build()
+    loop = Loop(method.train(), resolved.settings, 1)
     [optimiser], _ = loop.configure_optimizers()
     before = {name: parameter.detach().clone() for name, parameter in method.named_parameters()}
     torch.manual_seed(0)
     several = recipe.startswith("voc2012")  # photos with several classes
     labels = torch.arange(classes) < torch.tensor([[1], [2]]) if several else torch.randint(classes, (2,))
-    loss = sum(method.loss(torch.rand(2, 3, 96, 96), labels, **loop.asked()).values())
-    loss.backward()
+    boxes = torch.tensor([[10.0, 20.0, 80.0, 90.0]]).repeat(2, 1)
+    asked = {name: value for name, value in {"progress": 0.0, "pseudo_boxes": boxes}.items() if name in method.asked}
+    for part in method.loss_parts(torch.rand(2, 3, 96, 96), labels, **asked):
+        loss = sum(part.values())
+        loss.backward()
+        assert torch.isfinite(loss)
     optimiser.step()
-    assert torch.isfinite(loss)
     same = [name for name, parameter in method.named_parameters() if torch.equal(parameter, before[name])]
     assert not same, f"a step leaves {same[:3]} as it was"

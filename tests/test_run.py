@@ -7,38 +7,42 @@ from pathlib import Path
 import pytest
 import torch
 
+from wsol import registry
 from wsol.data import Creatures
 from wsol.errors import WsolError
-from wsol.method import METHODS
-from wsol.run import Run, build, describe, load, save, write_json
-from wsol.settings import resolve
+from wsol.localizer import Localizer
+from wsol.methods.contract import Method
+from wsol.methods.stack import stack
+from wsol.runs.folder import Run, save
+from wsol.runs.opening import load
+from wsol.runs.settings import resolve
+from wsol.system.files import write_json
+
+METHODS = registry.names("methods")
 
 
-def stored(folder: Path, method: str = "eil", **given) -> Run:
-    kind = METHODS[method]
+def stored(folder: Path, method: str = "eil", **given) -> tuple[Run, Method]:
     small = {"head_width": 8} if method == "acol" else {}
     given = {"backbone": "resnet18", "weights": "none", "image_size": 32} | small | given
-    settings, options = resolve(kind, None, given)
-    run = build(folder, kind, settings, options, Creatures(images=0).classes, "creatures")
-    describe(run)
+    resolved = resolve(stack(method), None, given)
+    run = Run(folder, stack(method), resolved, tuple(Creatures(images=0).classes), "creatures")
+    run.describe()
+    network = run.build()
     for name in ("best", "last"):
-        save(run.method, folder / f"{name}.safetensors", {"epoch": 1})
-    return run
+        save(network, folder / f"{name}.safetensors", {"epoch": 1})
+    return run, network
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_comes_back_as_it_was(tmp_path: Path, method: str) -> None:
-    run, again = stored(tmp_path, method), load(tmp_path)
+    (run, network), opened = stored(tmp_path, method), load(tmp_path)
     images = torch.rand(2, 3, 32, 32)
-    one, two = (each.method.eval().predict(images).logits for each in (run, again))
+    device = next(opened.method.parameters()).device
+    one, two = (each.to(device).eval().predict(images.to(device)).logits for each in (network, opened.method))
     assert torch.equal(one, two)
-    assert (again.classes, again.options, again.settings, again.data) == (
-        run.classes,
-        run.options,
-        run.settings,
-        run.data,
-    )
-    assert not again.method.training
+    assert Run.read(tmp_path) == run
+    assert (opened.classes, opened.image_size) == (run.classes, run.resolved.settings.image_size)
+    assert not opened.method.training
 
 
 def test_a_run_may_have_the_librarys_own_stride(tmp_path: Path) -> None:
@@ -46,23 +50,29 @@ def test_a_run_may_have_the_librarys_own_stride(tmp_path: Path) -> None:
     assert load(tmp_path).method.backbone.stride(-1) == 32
 
 
+def threshold_of(localizer: Localizer) -> tuple[float | str, str]:
+    return localizer.threshold, localizer.threshold_source
+
+
 def test_the_threshold_says_where_it_comes_from(tmp_path: Path) -> None:
-    run = stored(tmp_path)
-    assert (run.threshold, run.threshold_source) == ("auto", "auto")
-    run.choose_threshold(0.35, "cub", 250)
-    assert (load(tmp_path).threshold, run.threshold_source) == (0.35, "validation")
+    run, _ = stored(tmp_path)
+    assert threshold_of(load(tmp_path)) == ("auto", "auto")
+    run.keep_threshold(0.35, "best", 250)
+    assert threshold_of(load(tmp_path)) == (0.35, "validation")
+    for other in ({"checkpoint": "last"}, {"readout": "gradcam"}):  # it was not chosen for these heatmaps
+        assert threshold_of(load(tmp_path, **other)) == ("auto", "auto")
     about = json.loads((tmp_path / "run.json").read_text())
     about["settings"]["threshold"] = 0.1
     (tmp_path / "run.json").write_text(json.dumps(about))
-    assert (load(tmp_path).threshold, load(tmp_path).threshold_source) == (0.1, "recipe")
+    assert threshold_of(load(tmp_path)) == (0.1, "recipe")
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[0.3]", '{"threshold": null}', '{"threshold": "low"}'])
 def test_a_damaged_threshold_is_named(tmp_path: Path, text: str) -> None:
-    run = stored(tmp_path)
+    stored(tmp_path)
     (tmp_path / "threshold.json").write_text(text)
     with pytest.raises(WsolError, match=r"threshold\.json: .*evaluate again"):
-        _ = run.threshold
+        load(tmp_path)
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
@@ -89,7 +99,7 @@ def test_truncated_weights_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(WsolError, match=r"best\.safetensors: damaged"):
         load(tmp_path)
-    assert load(tmp_path, "last").checkpoint["checkpoint"] == "last"
+    assert load(tmp_path, checkpoint="last").facts["checkpoint"] == "last"
 
 
 def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
@@ -141,14 +151,14 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).unlink()
     with pytest.raises(WsolError, match=rf"{name}: "):
         load(tmp_path)
-    assert load(tmp_path, "last").checkpoint == {"checkpoint": "last", "epoch": 1}
+    assert load(tmp_path, checkpoint="last").facts == {"method": "EIL", "checkpoint": "last", "epoch": 1}
 
 
 def test_a_folder_that_is_a_file_is_named_and_left_alone(tmp_path: Path) -> None:
-    run = stored(tmp_path / "run")
+    _, network = stored(tmp_path / "run")
     (tmp_path / "file").write_text("not a folder")
     for write in (
-        lambda: save(run.method, tmp_path / "file" / "best.safetensors", {}),
+        lambda: save(network, tmp_path / "file" / "best.safetensors", {}),
         lambda: write_json(tmp_path / "file" / "run.json", {}),
     ):
         with pytest.raises(WsolError, match=r"file/\w+\.\w+: could not be written .*choose another --output"):
@@ -158,14 +168,14 @@ def test_a_folder_that_is_a_file_is_named_and_left_alone(tmp_path: Path) -> None
 
 
 def test_what_cannot_be_written_is_named_and_nothing_is_lost(tmp_path: Path, monkeypatch) -> None:
-    run = stored(tmp_path)
+    _, network = stored(tmp_path)
     before = (tmp_path / "best.safetensors").read_bytes()
 
     def full(*_, **__) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wsol.run.save_file", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(WsolError, match=r"best\.safetensors: could not be written .*No space left"):
-        save(run.method, tmp_path / "best.safetensors", {})
+        save(network, tmp_path / "best.safetensors", {})
     assert (tmp_path / "best.safetensors").read_bytes() == before
     assert not list(tmp_path.glob("*.part"))

@@ -9,10 +9,10 @@ from oracles import metrics as oracle
 from PIL import Image
 
 import wsol
-from wsol.cli import main
+from wsol.cli.app import main
 from wsol.data import Creatures, write_metadata
 from wsol.errors import WsolError
-from wsol.score_maps import write_map, write_predictions
+from wsol.evaluation.score_maps import write_map, write_predictions
 
 IDS = ["a, b/1.jpg", "c/2.jpg", "c/3.jpg"]
 BOXES = [[10.0, 20.0, 60.5, 70.0], [0.0, 0.0, 100.0, 80.0], [30.0, 30.0, 50.0, 60.0]]
@@ -147,7 +147,8 @@ def test_an_id_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
 
 def test_a_run_s_maps_give_the_run_s_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 32, "batch_size": 4}
-    run = wsol.train("cam", Creatures("train", images=24, size=36), tmp_path / "run", epochs=0, workers=0, **small)
+    shown = Creatures("train", images=24, size=36)
+    run = wsol.train("cam", (shown, shown), tmp_path / "run", epochs=0, workers=0, **small)
     photos = Creatures("test", images=7, size=80)
     own = wsol.evaluate(run, photos, threshold=0.3, write_maps=tmp_path / "maps", workers=0)
     write_metadata(photos, tmp_path / "lists")

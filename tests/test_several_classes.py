@@ -10,9 +10,10 @@ from PIL import Image
 
 import wsol
 from wsol.data import Cases, Dataset, Metadata, Sample, Truth, write_metadata
-from wsol.data.transforms import EvaluationImages, TrainingImages, evaluation_view
-from wsol.evaluation import evaluate, evaluate_maps, table
-from wsol.score_maps import map_path
+from wsol.data.crops import EvaluationImages, TrainingImages, evaluation_view
+from wsol.evaluation.evaluate import evaluate, evaluate_maps
+from wsol.evaluation.report import table
+from wsol.evaluation.score_maps import map_path
 
 OPTIONS = {"backbone": "resnet18", "weights": "none", "map_stride": 8, "image_size": 32, "batch_size": 4, "workers": 0}
 PRESENT = ((0, 2), (1,), (0, 1, 3), (2,), (4, 5))
@@ -65,24 +66,26 @@ def test_networks_are_told_all_classes_that_are_present(photos: Corners) -> None
 
 
 def test_validation_counts_photos_whose_best_class_is_present(photos: Corners, tmp_path: Path) -> None:
-    run = wsol.train("cam", photos, tmp_path / "run", epochs=1, **OPTIONS)
+    run = wsol.train("cam", (photos, photos), tmp_path / "run", epochs=1, **OPTIONS)
     with torch.no_grad():
-        best = [run.method.predict(view[None]).logits.argmax().item() for view, *_ in EvaluationImages(photos, 32)]
+        method = run.open().method
+        best = [method.predict(view[None]).logits.argmax().item() for view, *_ in EvaluationImages(photos, 32)]
     right = [label in present for label, present in zip(best, PRESENT, strict=True)]
-    assert run.checkpoint["Top1Cls"] == pytest.approx(100 * np.mean(right))
+    assert run.figures("best")["Top1Cls"] == pytest.approx(100 * np.mean(right))
     assert not (tmp_path / "run" / "threshold.json").exists()
 
 
 def test_every_class_in_a_photo_is_a_case(photos: Corners, tmp_path: Path) -> None:
-    run = wsol.train("cam", photos, tmp_path / "run", epochs=0, **OPTIONS)
+    run = wsol.train("cam", (photos, photos), tmp_path / "run", epochs=0, **OPTIONS)
     figures = evaluate(
         run, photos, tmp_path / "f.json", threshold=0.35, batch_size=4, workers=0, write_maps=tmp_path / "maps"
     )
     logits, shown, masks, ignores, labels, ranks = [], [], [], [], [], []
+    method = run.open().method
     for index, present in enumerate(PRESENT):
         with torch.no_grad():
-            prediction = run.method.eval().predict(evaluation_view(photos.image(index), 32)[None])
-            heatmaps = run.method.heatmaps(prediction, torch.tensor([present]))[0].numpy()
+            prediction = method.predict(evaluation_view(photos.image(index), 32)[None])
+            heatmaps = method.heatmaps(prediction, torch.tensor([present]))[0].numpy()
         logits.append(prediction.logits[0].tolist())
         rank = min(oracle.rank(logits[-1], label) for label in present)
         for label, heatmap in zip(present, heatmaps, strict=True):
@@ -108,7 +111,7 @@ def test_every_class_in_a_photo_is_a_case(photos: Corners, tmp_path: Path) -> No
 
 
 def test_maps_of_all_cases_are_written_and_measured_alike(photos: Corners, tmp_path: Path) -> None:
-    run = wsol.train("cam", photos, tmp_path / "run", epochs=0, **OPTIONS)
+    run = wsol.train("cam", (photos, photos), tmp_path / "run", epochs=0, **OPTIONS)
     figures = evaluate(run, photos, threshold=0.35, workers=0, write_maps=tmp_path / "maps")
     ids = [sample.id for sample in Cases(photos).samples]
     assert ids[:3] == ["photo 0#class 0", "photo 0#class 2", "photo 1#class 1"] and len(set(ids)) == len(ids)
@@ -127,7 +130,7 @@ def test_cases_of_a_photo_are_drawn_together(photos: Corners) -> None:
 
 
 def test_located_classes_have_scores_of_their_own(photos: Corners, tmp_path: Path) -> None:
-    wsol.train("cam", photos, tmp_path / "run", epochs=0, **OPTIONS)
+    wsol.train("cam", (photos, photos), tmp_path / "run", epochs=0, **OPTIONS)
     run = wsol.load(tmp_path / "run")
     (result,) = wsol.locate(run, photos.image(0), classes=6)
     with torch.no_grad():

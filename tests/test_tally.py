@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from wsol.data.dataset import Truth
+from wsol.evaluation.tally import Tally
 from wsol.metrics import BoxAccuracy, BoxScore, Classification
 from wsol.metrics.box import ErrorKind, kind_of_error
-from wsol.tally import Tally
 
 SIZE = (224, 224)
 

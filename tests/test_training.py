@@ -6,20 +6,23 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
 import wsol
+from wsol import registry
 from wsol.data import Creatures, Dataset, Folder
+from wsol.data.crops import Shuffled, training_box
 from wsol.data.dataset import Truth
-from wsol.data.transforms import Shuffled, training_box
 from wsol.errors import WsolError
-from wsol.method import METHODS
-from wsol.methods import CAM
-from wsol.settings import Settings
-from wsol.training import parameter_groups, schedule
+from wsol.methods.cam import CAM
+from wsol.methods.contract import Method
+from wsol.registry import register
+from wsol.runs.folder import Run
+from wsol.runs.settings import Settings
+from wsol.training.loop import parameter_groups, schedule
 
 SMALL: dict[str, Any] = {
     "backbone": "resnet18",
@@ -37,8 +40,19 @@ def photos(images: int = 24) -> Creatures:
     return Creatures("train", images=images, size=36)
 
 
-def tensors(run: wsol.run.Run) -> dict[str, torch.Tensor]:
-    return run.method.state_dict()
+def splits(images: int = 24) -> tuple[Creatures, Creatures]:
+    """The same photos to train and to validate on."""
+    return photos(images), photos(images)
+
+
+def tensors(run: Run | Path, checkpoint: str = "best") -> dict[str, torch.Tensor]:
+    return wsol.load(run, checkpoint=checkpoint).method.state_dict()
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(registry, "_registered", {})
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -47,7 +61,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_a_run_folder_holds_what_it_says(tmp_path: Path) -> None:
-    wsol.train("eil", photos(), tmp_path, sigma=1.5, **SMALL)
+    wsol.train("eil", splits(), tmp_path, sigma=1.5, **SMALL)
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {"run.json", "best.safetensors", "best.json", "last.safetensors", "last.json", "resume.ckpt"}
     assert len(list((tmp_path / "sheets").glob("epoch_*.png"))) == 2
@@ -63,7 +77,7 @@ def test_a_run_folder_holds_what_it_says(tmp_path: Path) -> None:
 
 
 def test_the_seed_decides_everything(tmp_path: Path) -> None:
-    runs = [wsol.train("cam", photos(), tmp_path / str(i), seed=seed, **SMALL) for i, seed in enumerate((1, 1, 2))]
+    runs = [wsol.train("cam", splits(), tmp_path / str(i), seed=seed, **SMALL) for i, seed in enumerate((1, 1, 2))]
     one, same, other = map(tensors, runs)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["head.classifier.weight"], other["head.classifier.weight"])
@@ -74,7 +88,7 @@ class Killed(Exception):
 
 
 def test_a_killed_run_resumes_as_if_nothing_had_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tensors(wsol.train("cam", photos(), tmp_path / "whole", **SMALL))
+    whole = tensors(wsol.train("cam", splits(), tmp_path / "whole", **SMALL))
     loss, steps = CAM.loss, []
 
     def killed_in_the_second_epoch(self: CAM, images: Any, labels: Any) -> Any:
@@ -85,30 +99,30 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(CAM, "loss", killed_in_the_second_epoch)
     with pytest.raises(Killed):
-        wsol.train("cam", photos(), tmp_path / "cut", **SMALL)
+        wsol.train("cam", splits(), tmp_path / "cut", **SMALL)
     monkeypatch.undo()
     with open(tmp_path / "cut" / "metrics.csv", "a") as file:
         file.write("12.5,")  # killed while it wrote
-    wsol.train("cam", photos(), tmp_path / "cut", resume=True, **SMALL)
+    wsol.train("cam", splits(), tmp_path / "cut", resume=True, **SMALL)
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
-    resumed = tensors(wsol.load(tmp_path / "cut", "last"))
-    last = tensors(wsol.load(tmp_path / "whole", "last"))
+    resumed = tensors(tmp_path / "cut", "last")
+    last = tensors(tmp_path / "whole", "last")
     assert all(torch.equal(last[name], resumed[name]) for name in whole)
 
 
 def test_what_was_begun_is_not_overwritten_or_resumed_as_something_else(tmp_path: Path) -> None:
-    wsol.train("cam", photos(), tmp_path, **SMALL | {"epochs": 0})
+    wsol.train("cam", splits(), tmp_path, **SMALL | {"epochs": 0})
     with pytest.raises(WsolError, match="a run is stored here already"):
-        wsol.train("cam", photos(), tmp_path, **SMALL)
+        wsol.train("cam", splits(), tmp_path, **SMALL)
     with pytest.raises(WsolError, match=r"begun with learning_rate 0\.\d+, not 0\.5; resume"):
-        wsol.train("cam", photos(), tmp_path, resume=True, **SMALL | {"epochs": 0, "learning_rate": 0.5})
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"epochs": 0, "learning_rate": 0.5})
     renamed = photos()
     renamed.classes = ["zebra", *renamed.classes[1:]]
     with pytest.raises(WsolError, match="begun with other classes"):
-        wsol.train("cam", renamed, tmp_path, resume=True, **SMALL | {"epochs": 0})
-    assert wsol.load(tmp_path).classes == photos().classes
+        wsol.train("cam", (renamed, photos()), tmp_path, resume=True, **SMALL | {"epochs": 0})
+    assert wsol.load(tmp_path).classes == tuple(photos().classes)
     with pytest.raises(WsolError, match="no run to resume"):
-        wsol.train("cam", photos(), tmp_path / "nothing", resume=True, **SMALL)
+        wsol.train("cam", splits(), tmp_path / "nothing", resume=True, **SMALL)
 
 
 def test_a_wrong_option_is_refused_before_any_photo_is_read(tmp_path: Path) -> None:
@@ -126,27 +140,27 @@ def test_what_fails_before_the_first_step_is_said(tmp_path: Path, monkeypatch: p
     def refused(*_: Any) -> None:
         raise WsolError("no optimiser today")
 
-    monkeypatch.setattr("wsol.training.Loop.configure_optimizers", refused)
+    monkeypatch.setattr("wsol.training.train.Loop.configure_optimizers", refused)
     with pytest.raises(WsolError, match="no optimiser today"):
-        wsol.train("cam", photos(), tmp_path, **SMALL)
+        wsol.train("cam", splits(), tmp_path, **SMALL)
 
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_what_ended_before_it_learnt_may_be_mended_and_begun_again(tmp_path: Path, resume: bool) -> None:
     with pytest.raises(WsolError, match="do not fill a batch"):
-        wsol.train("cam", photos(), tmp_path, **SMALL | {"batch_size": 64})
-    wsol.train("cam", photos(), tmp_path, resume=resume, **SMALL)
-    assert wsol.load(tmp_path).settings.batch_size == SMALL["batch_size"]
+        wsol.train("cam", splits(), tmp_path, **SMALL | {"batch_size": 64})
+    wsol.train("cam", splits(), tmp_path, resume=resume, **SMALL)
+    assert Run.read(tmp_path).resolved.settings.batch_size == SMALL["batch_size"]
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    wsol.train("cam", photos(), tmp_path, **SMALL)
+    wsol.train("cam", splits(), tmp_path, **SMALL)
     state = tmp_path / "resume.ckpt"
     whole = state.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
         state.write_bytes(damaged)
         with pytest.raises(WsolError, match=r"resume\.ckpt: cannot be read"):
-            wsol.train("cam", photos(), tmp_path, resume=True, **SMALL)
+            wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
 
 
 def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,26 +169,28 @@ def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(CAM, "loss", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        wsol.train("cam", photos(), tmp_path, **SMALL)
+        wsol.train("cam", splits(), tmp_path, **SMALL)
     for checkpoint in ("best", "last"):
-        assert next(wsol.locate(wsol.load(tmp_path, checkpoint), photos().image(0))).name in photos().classes
+        assert next(wsol.locate(wsol.load(tmp_path, checkpoint=checkpoint), photos().image(0))).name in photos().classes
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = CAM.loss
     monkeypatch.setattr(CAM, "loss", lambda *given: {"classification": loss(*given)["classification"] * math.nan})
     with pytest.raises(WsolError, match=r"no longer finite \(classification nan\)"):
-        wsol.train("cam", photos(), tmp_path, **SMALL)
+        wsol.train("cam", splits(), tmp_path, **SMALL)
 
 
 def test_too_little_to_train_on_is_said(tmp_path: Path) -> None:
     with pytest.raises(WsolError, match="do not fill a batch of 8"):
-        wsol.train("cam", photos(4), tmp_path / "few", **SMALL)
+        wsol.train("cam", splits(4), tmp_path / "few", **SMALL)
     path = tmp_path / "photos" / "only" / "one.png"
     path.parent.mkdir(parents=True)
     photos().image(0).save(path)
-    with pytest.raises(WsolError, match="only one class"):
-        wsol.train("cam", Folder(tmp_path / "photos", "train"), tmp_path / "one", **SMALL)
+    only = Folder(tmp_path / "photos", "train")
+    for given in ((only, only), tmp_path / "photos"):
+        with pytest.raises(WsolError, match=r"photos: only one class \(only\)"):
+            wsol.train("cam", given, tmp_path / "one", **SMALL)
 
 
 class Sealed(Dataset):
@@ -198,11 +214,23 @@ class Sealed(Dataset):
 
 
 def test_training_reads_no_truth(tmp_path: Path) -> None:
-    run = wsol.train("cam", Sealed(), tmp_path, **SMALL)
+    run = wsol.train("cam", (Sealed(), Sealed()), tmp_path, **SMALL)
     with pytest.raises(AssertionError, match="opened the truth"):
         wsol.evaluate(run, Sealed())
 
 
+class Boxed(CAM):
+    """Writes down the boxes it is given."""
+
+    seen: ClassVar[list[list[float]]] = []
+
+    def loss(self, images: Any, labels: Any, pseudo_boxes: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        assert pseudo_boxes is not None
+        self.seen.extend(pseudo_boxes.tolist())
+        return super().loss(images, labels)
+
+
+@pytest.mark.usefixtures("registered")
 def test_boxes_of_a_run_reach_a_method_that_asks_and_still_no_truth_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,17 +243,9 @@ def test_boxes_of_a_run_reach_a_method_that_asks_and_still_no_truth_is_read(
     path = tmp_path / "results.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     seen: list[list[float]] = []
-
-    class Boxed(CAM):
-        """Writes down the boxes it is given."""
-
-        def loss(self, images: Any, labels: Any, pseudo_boxes: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-            assert pseudo_boxes is not None
-            seen.extend(pseudo_boxes.tolist())
-            return super().loss(images, labels)
-
-    monkeypatch.setitem(METHODS, "boxed", Boxed)
-    wsol.train("boxed", sealed, tmp_path / "run", pseudo_boxes=str(path), **SMALL | {"epochs": 1})
+    monkeypatch.setattr(Boxed, "seen", seen)
+    register(Boxed)
+    wsol.train("boxed", (sealed, sealed), tmp_path / "run", pseudo_boxes=str(path), **SMALL | {"epochs": 1})
     places = Shuffled(24, 0)
     expected = [
         training_box(torch.tensor(boxes[place]) / 36, 32, torch.Generator().manual_seed(place)).tolist()
@@ -235,7 +255,7 @@ def test_boxes_of_a_run_reach_a_method_that_asks_and_still_no_truth_is_read(
     for one, two in zip(seen, expected, strict=True):
         assert one == pytest.approx(two, abs=1e-4)
     with pytest.raises(WsolError, match="CAM learns from no boxes"):
-        wsol.train("cam", sealed, tmp_path / "other", pseudo_boxes=str(path), **SMALL)
+        wsol.train("cam", (sealed, sealed), tmp_path / "other", pseudo_boxes=str(path), **SMALL)
 
 
 class Parts(CAM):
@@ -255,19 +275,20 @@ class Parts(CAM):
         yield from self.both(images, labels) if self.apart else [self.loss(images, labels)]
 
 
+@pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("clip", [0.0, 0.1])
 def test_a_loss_in_parts_trains_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: float) -> None:
-    monkeypatch.setitem(METHODS, "parts", Parts)
+    register(Parts)
     found = []
     for apart in (False, True):
         monkeypatch.setattr(Parts, "apart", apart)
         folder = tmp_path / str(apart)
-        run = wsol.train("parts", photos(), folder, clip=clip, **SMALL | {"learning_rate": 0.01})
-        last = tensors(wsol.load(folder, "last"))
+        run = wsol.train("parts", splits(), folder, clip=clip, **SMALL | {"learning_rate": 0.01})
+        last = tensors(folder, "last")
         names = [f"loss/{name}" for name in ("whole", "half", "mirrored", "total")]
         logged = [[float(row[name]) for name in names] for row in rows(folder) if row["loss/total"]]
         found.append((last, logged))
-        assert run.checkpoint["epoch"]
+        assert run.figures()["epoch"]
     (one, said), (two, also_said) = found
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
@@ -275,17 +296,29 @@ def test_a_loss_in_parts_trains_as_the_whole(tmp_path: Path, monkeypatch: pytest
         assert mine == pytest.approx(other, rel=1e-4) and mine[3] == pytest.approx(sum(mine[:3]), rel=1e-5)
 
 
-def test_no_validation_photos_keep_the_last_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsol.training._photos", lambda *_: (photos(), photos(0)))
-    wsol.train("cam", "creatures", tmp_path, recipe=None, **SMALL)
-    best, last = (tensors(wsol.load(tmp_path, name)) for name in ("best", "last"))
+def test_no_validation_photos_keep_the_last_network(tmp_path: Path) -> None:
+    wsol.train("cam", (photos(), photos(0)), tmp_path, **SMALL)
+    best, last = (tensors(tmp_path, name) for name in ("best", "last"))
     assert all(torch.equal(best[name], last[name]) for name in best)
 
 
+class Layered(Method):
+    """Parameters of an old and a new layer, and one whose name has a slash before its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.head, self.twins = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1), torch.nn.Module()
+        self.twins.register_parameter("bn/bias", torch.nn.Parameter(torch.zeros(1)))
+
+    def new_layers(self) -> list[torch.nn.Module]:
+        return [self.head]
+
+
 def test_new_layers_and_biases_have_rates_of_their_own() -> None:
-    names = ("a.weight", "a.bias", "head.weight", "head.bias", "twins.bn/bias")
-    named = [(name, torch.nn.Parameter(torch.zeros(1))) for name in names]
-    groups = parameter_groups(named, Settings(learning_rate=0.1, head_rate=10.0, bias_rate=2.0))
+    method = Layered()
+    named = list(method.named_parameters())
+    assert [name for name, _ in named] == ["a.weight", "a.bias", "head.weight", "head.bias", "twins.bn/bias"]
+    groups = parameter_groups(method, Settings(learning_rate=0.1, head_rate=10.0, bias_rate=2.0))
     found = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     rates = [found[id(parameter)] for _, parameter in named]
     assert [round(rate, 6) for rate in rates] == [0.1, 0.2, 1.0, 2.0, 0.2]

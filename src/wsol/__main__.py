@@ -1,5 +1,5 @@
 """`python -m wsol` is the command `wsol`; torchrun starts it so."""
 
-from wsol.cli import main
+from wsol.cli.app import main
 
 main()

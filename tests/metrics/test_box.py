@@ -7,7 +7,7 @@ import pytest
 from oracles import metrics as oracle
 from oracles.boxes import at_224, iou
 
-from wsol.boxes import box_iou, find_boxes, scale_boxes
+from wsol.boxes.rule import box_iou, find_boxes, scale_boxes
 from wsol.errors import WsolError
 from wsol.metrics import CLOVA, BoxAccuracy, BoxScore
 

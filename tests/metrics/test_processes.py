@@ -12,10 +12,10 @@ import pytest
 import torch
 from oracles.metrics import Photo
 
-from wsol import processes
 from wsol.data.dataset import Truth
+from wsol.evaluation.tally import Tally
 from wsol.metrics import CLOVA, PROTOCOLS
-from wsol.tally import Tally
+from wsol.system import processes
 
 CLASSES = 3
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import boxes as oracle
 
-from wsol.boxes import find_boxes, foreground, normalise, sweep, thresholds
+from wsol.boxes.rule import find_boxes, foreground, normalise, sweep, thresholds
 from wsol.errors import WsolError
-from wsol.evaluation import find_protocol
+from wsol.evaluation.evaluate import find_protocol
 from wsol.metrics import CLOVA, PROTOCOLS, BoxAccuracy, BoxScore, Protocol
 
 SIDE = 12

@@ -51,3 +51,15 @@ def mean_of_best(class_maps, logits, best: int):
     values = logits.tolist()
     order = sorted(range(len(values)), key=lambda k: -values[k])
     return sum(class_maps[k] for k in order[:best]) / best
+
+
+def drawn(box: list[float], side: int) -> Tensor:
+    """The share of each cell that a box (shares of the image) covers, cell by cell."""
+    x0, y0, x1, y1 = (side * value for value in box)
+    out = torch.zeros(side, side)
+    for y in range(side):
+        for x in range(side):
+            wide = min(x1, x + 1) - max(x0, x)
+            high = min(y1, y + 1) - max(y0, y)
+            out[y, x] = wide * high if wide > 0 and high > 0 else 0.0
+    return out

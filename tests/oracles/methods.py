@@ -1,5 +1,7 @@
 """The methods' losses and heatmaps again, image by image, on a network without batch norm."""
 
+import math
+
 import torch
 from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest
 from torch import Tensor
@@ -103,3 +105,46 @@ def bas(method, images: Tensor, labels: list[int]) -> dict[str, float]:
             distances += [v for v in values if v < method.background_below]
             sums["pseudo"] += sum(distances) / max(1, len(distances))
     return {name: value / len(labels) for name, value in sums.items()}
+
+
+def hidden(image: Tensor, mean: list[float], side: int, drawn: list[list[float]], rate: float) -> Tensor:
+    """HaS, pixel by pixel: the mean colour in the patches whose drawn number is below the rate."""
+    out = image.clone()
+    for y in range(image.shape[1]):
+        for x in range(image.shape[2]):
+            if side and drawn[y // side][x // side] < rate:
+                for channel in range(3):
+                    out[channel, y, x] = mean[channel]
+    return out
+
+
+def mixed(
+    images: Tensor, labels: list[int], order: list[int], kept: float, centre: tuple[int, int], classes: int
+) -> tuple[Tensor, Tensor]:
+    """CutMix, pixel by pixel: photos with a box of another one, and soft labels by what was really pasted."""
+    height, width = images.shape[-2:]
+    half = [int(side * math.sqrt(1 - kept)) // 2 for side in (height, width)]
+    out, soft = images.clone(), torch.zeros(len(images), classes)
+    for i, (label, other) in enumerate(zip(labels, order, strict=True)):
+        pasted = 0
+        for y in range(height):
+            for x in range(width):
+                if centre[0] - half[0] <= y < centre[0] + half[0] and centre[1] - half[1] <= x < centre[1] + half[1]:
+                    out[i, :, y, x] = images[other, :, y, x]
+                    pasted += 1
+        soft[i, label] += 1 - pasted / (height * width)
+        soft[i, labels[other]] += pasted / (height * width)
+    return out, soft
+
+
+def attended(features: Tensor, threshold: float, dropped: bool) -> Tensor:
+    """ADL at one boundary, image by image: the strongest region dropped, or all weighted by its attention."""
+    out = features.clone()
+    for i, attention in enumerate(channel_mean(features)):
+        highest = max(attention.flatten().tolist())
+        for y in range(attention.shape[0]):
+            for x in range(attention.shape[1]):
+                value = attention[y, x].item()
+                kept = float(value < threshold * highest) if dropped else 1 / (1 + math.exp(-value))
+                out[i, :, y, x] = kept * features[i, :, y, x]
+    return out

@@ -4,16 +4,17 @@ import torch
 from torch import nn
 
 from wsol.backbones import Backbone, build_backbone
-from wsol.heads import Head
+from wsol.backbones.chain import Chain
+from wsol.nn.heads import Head
 
 
-def plain(seed: int = 0) -> Backbone:
+def plain(seed: int = 0) -> Chain:
     """Three rectified stages without batch norm: stages a, b and the last, c; 8x8 maps from 32 pixels."""
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 10, 3, 1, 1), nn.ReLU()
     )
-    return Backbone(network, {"a": ["0", "1"], "b": ["2", "3"], "c": ["4", "5"]})
+    return Chain(network, {"a": ["0", "1"], "b": ["2", "3"], "c": ["4", "5"]})
 
 
 def normed(seed: int = 0) -> Backbone:

@@ -4,28 +4,28 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from wsol import registry
 from wsol.errors import WsolError
-from wsol.export.coco import CocoWriter
-from wsol.export.heatmaps import HeatmapWriter, read_heatmaps
-from wsol.export.overlay import OverlayWriter
-from wsol.export.table import CsvWriter, JsonWriter
-from wsol.export.voc import VocWriter
+from wsol.export.heatmaps import read_heatmaps
 from wsol.export.writer import Writer
-from wsol.export.yolo import YoloWriter
-from wsol.result import Result
-
-FORMATS: dict[str, type[Writer]] = {
-    "coco": CocoWriter,
-    "yolo": YoloWriter,
-    "voc": VocWriter,
-    "json": JsonWriter,
-    "csv": CsvWriter,
-    "overlay": OverlayWriter,
-    "heatmap": HeatmapWriter,
-}
+from wsol.locating.result import Result
+from wsol.system.files import advice
 
 
-def write_results(results: Iterable[Result], folder: str | Path, classes: list[str], formats: list[str]) -> int:
+def find_formats(names: str) -> dict[str, type[Writer]]:
+    """Writers by name, of names separated by commas.
+
+    Raises WsolError, with a suggestion, for an unknown name, and where none is given.
+    """
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    if not chosen:
+        raise WsolError(f"--format names no format; choose from {', '.join(registry.names('formats'))}")
+    return {name: registry.find("formats", name) for name in chosen}
+
+
+def write_results(
+    results: Iterable[Result], folder: str | Path, classes: list[str], formats: Iterable[type[Writer]]
+) -> int:
     """Writes results in every format asked for, and says how many there were.
 
     Raises WsolError naming the file when the disk refuses.
@@ -33,15 +33,15 @@ def write_results(results: Iterable[Result], folder: str | Path, classes: list[s
     count = 0
     try:
         with ExitStack() as stack:
-            writers = [stack.enter_context(FORMATS[each](Path(folder), classes)) for each in formats]
+            writers = [stack.enter_context(writer(Path(folder), classes)) for writer in formats]
             for result in results:
                 count += 1
                 for writer in writers:
                     writer.add(result)
     except OSError as error:
         where = error.filename or folder
-        raise WsolError(f"{where}: could not be written ({error.strerror or error}); free some space") from error
+        raise WsolError(f"{where}: could not be written ({error.strerror or error}); {advice(error)}") from error
     return count
 
 
-__all__ = ["FORMATS", "Writer", "read_heatmaps", "write_results"]
+__all__ = ["Writer", "find_formats", "read_heatmaps", "write_results"]

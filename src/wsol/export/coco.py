@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wsol.export.writer import OneFile, discard
-from wsol.result import Result
+from wsol.locating.result import Result
 
 
 class CocoWriter(OneFile):
@@ -14,6 +14,7 @@ class CocoWriter(OneFile):
     Beside what COCO asks for each carries its class's `score`, the box's `confidence`, and `whole_image`.
     """
 
+    about = "coco.json, COCO's detection format"
     name = "coco.json"
 
     def __init__(self, folder: Path, classes: list[str]) -> None:

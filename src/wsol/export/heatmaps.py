@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.boxes import Threshold, check_threshold
+from wsol.boxes.rule import Threshold, check_threshold
 from wsol.errors import WsolError
 from wsol.export.writer import OneFile
-from wsol.result import Finding, Result
-from wsol.run import read_json, write_json
+from wsol.locating.result import Finding, Result
+from wsol.system.files import read_json, write_json
 
 
 class HeatmapWriter(OneFile):
     """heatmaps/000000.npy a photo (n, h, w), with heatmaps.jsonl that says which class of which photo each one is."""
 
+    about = "heatmaps, to cut again later without the network"
     name = "heatmaps.jsonl"
 
     def __init__(self, folder: Path, classes: list[str]) -> None:

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from wsol.export.writer import OneFile
-from wsol.result import Result
+from wsol.locating.result import Result
 
 COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "confidence", "x0", "y0", "x1", "y1", "whole_image")
 
@@ -12,6 +12,7 @@ COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "confidence", "x0"
 class CsvWriter(OneFile):
     """boxes.csv: path, label, name, score, confidence, x0, y0, x1, y1 (pixels of the photo), whole_image."""
 
+    about = "boxes.csv, a row a box"
     name = "boxes.csv"
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
@@ -26,6 +27,7 @@ class CsvWriter(OneFile):
 class JsonWriter(OneFile):
     """results.jsonl: `Result.to_json`, a line each."""
 
+    about = "results.jsonl, a line of JSON a photo"
     name = "results.jsonl"
 
     def add(self, result: Result) -> None:

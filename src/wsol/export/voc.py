@@ -3,12 +3,15 @@
 from pathlib import PurePosixPath
 from xml.etree import ElementTree as ET
 
-from wsol.export.writer import Writer, write_text
-from wsol.result import Result
+from wsol.export.writer import Writer
+from wsol.locating.result import Result
+from wsol.system.files import write_text
 
 
 class VocWriter(Writer):
     """One XML file a photo; folders are kept. Corners are whole pixels, as VOC's readers expect."""
+
+    about = "PASCAL VOC's XML, a file a photo"
 
     def add(self, result: Result) -> None:
         root = ET.Element("annotation")

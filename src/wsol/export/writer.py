@@ -4,13 +4,18 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO
+from typing import IO, ClassVar
 
-from wsol.result import Result
+from wsol.locating.result import Result
 
 
 class Writer(ABC):
-    """Takes results one by one; its files stand complete once the `with` block ends without an error."""
+    """Takes results one by one; its files stand complete once the `with` block ends without an error.
+
+    about: one line for lists and help.
+    """
+
+    about: ClassVar[str] = ""
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         self.folder, self.classes = folder, classes
@@ -68,11 +73,3 @@ def discard(file: IO[str]) -> None:
     with suppress(OSError):
         file.close()
     Path(file.name).unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """A small file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

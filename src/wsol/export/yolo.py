@@ -3,8 +3,9 @@
 import yaml
 
 from wsol.errors import WsolError
-from wsol.export.writer import Writer, write_text
-from wsol.result import Result
+from wsol.export.writer import Writer
+from wsol.locating.result import Result
+from wsol.system.files import write_text
 
 
 class YoloWriter(Writer):
@@ -12,6 +13,8 @@ class YoloWriter(Writer):
 
     Photos are copied as JPEG of the upright picture, which is what the boxes refer to.
     """
+
+    about = "YOLO's text files, with copies of the photos"
 
     def add(self, result: Result) -> None:
         root, width, height = self.folder / "yolo", *result.size

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from wsol.boxes import Threshold, check_threshold, thresholds
+from wsol.boxes.rule import Threshold, check_threshold, thresholds
 from wsol.metrics.counts import Counts, Figures, Sums
 from wsol.metrics.protocols import CLOVA, Protocol
 
@@ -42,7 +42,7 @@ class BoxAccuracy(Counts):
 
     interval: step between the thresholds tried.
     threshold: the fixed one in [0, 1], for GTKnownLoc, Top1Loc, Top5Loc and the errors, which need not be among those
-    tried; or "auto", see `wsol.boxes.cut`. classes, replicates: see `Counts`.
+    tried; or "auto", see `wsol.boxes.rule.cut`. classes, replicates: see `Counts`.
     Raises WsolError when the threshold is neither.
     """
 

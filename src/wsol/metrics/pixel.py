@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from wsol.boxes import thresholds
+from wsol.boxes.rule import thresholds
 from wsol.metrics.counts import Counts, Figures, Sums
 from wsol.metrics.protocols import CLOVA, Protocol
 

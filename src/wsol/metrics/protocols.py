@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from wsol.boxes import Empty, Largest, Threshold, box_iou, find_boxes, normalise, scale_boxes, sweep
+from wsol.boxes.rule import Empty, Largest, Threshold, box_iou, find_boxes, normalise, scale_boxes, sweep
 from wsol.errors import WsolError
 
 SIZE = 224
@@ -78,7 +78,7 @@ class Protocol:
         true_boxes: Float[np.ndarray, "m 4"],
         thresholds: Float[np.ndarray, " t"],
     ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-        """Best IoU at every threshold, as by `wsol.boxes.sweep`; true_boxes on the grid."""
+        """Best IoU at every threshold, as by `wsol.boxes.rule.sweep`; true_boxes on the grid."""
         return sweep(heatmap, true_boxes, thresholds, self.offset, self.largest, self.empty)
 
     def hits(self, ious: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "3 ..."]:

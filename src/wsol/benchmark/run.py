@@ -1,0 +1,215 @@
+"""A benchmark: every row of a grid with every seed, trained, measured and put into one table beside the paper's.
+
+OUTPUT/NAME-SEED.json    a run's figures, its settings, the command that gives them again, and its training's minutes
+OUTPUT/table.md, .csv    a row of the grid a line, mean and standard deviation over seeds
+OUTPUT/index.html        the same, with what each row finds in the same photos
+OUTPUT/runs/             the run folders
+"""
+
+import html
+import shlex
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import copyfile
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from wsol.benchmark.grid import Grid, Row, read_grid
+from wsol.benchmark.table import COLUMNS, Table, write_table
+from wsol.data import Chosen, Dataset, open_data, readable
+from wsol.errors import WsolError, listed
+from wsol.evaluation.evaluate import evaluate
+from wsol.locating.locate import locate
+from wsol.registry import check_key
+from wsol.runs.folder import Run
+from wsol.show.pages import embedded, sheet, write_page
+from wsol.system.console import console
+from wsol.system.files import read_json, write_json
+from wsol.training.train import train
+
+PHOTOS = 6  # on the contact sheet
+SIDE = 160  # of each, pixels
+FILES = ("weights", "pseudo_boxes")  # settings that are paths
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row under one seed: where its figures and its run are kept, and the command that gives them again."""
+
+    row: Row
+    seed: int
+    kept: Path
+    folder: Path
+    command: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the run is made with; files by their names alone."""
+        resolved = self.row.resolved.all
+        files = {name: Path(value).name for name in FILES if (value := resolved.get(name))}
+        return resolved | files | {"seed": self.seed}
+
+    @property
+    def done(self) -> bool:
+        return self.kept.is_file()
+
+
+def benchmark(
+    grid: str | Path,
+    data: str | Path | None = None,
+    *,
+    output: str | Path,
+    recipe: str | None = None,
+    seeds: int | None = None,
+    runs: str | Path | None = None,
+    only_table: bool = False,
+    **given: Any,
+) -> dict[str, str]:
+    """Train and measure every row of a grid with every seed, beside the papers' figures, in one table and page.
+
+    One seed of every row comes first, then the next. What is there already is not run again: an interrupted benchmark
+    goes on with the same command. Rows that differ only in what counts at test share a network. A run that fails is
+    listed and the others go on.
+
+    grid: name of one that comes with the package, or a YAML file like them, see `wsol.benchmark.grid`.
+    data: as `wsol train` takes it, with true boxes or masks; by default what the grid says.
+    output: folder for the figures, table.md, table.csv and index.html.
+    recipe: the recipe that every row begins with; by default what the grid says.
+    seeds: how many; by default what the grid says.
+    runs: folder for the networks; by default OUTPUT/runs.
+    only_table: write the tables of the figures that are there again, and train nothing.
+    given: settings of every row, over the grid's.
+
+    Returns the errors by run, empty when all is well. Raises WsolError for a grid that cannot be, before anything runs.
+    """
+    read, output = read_grid(grid, recipe, seeds, **given), Path(output)
+    for column in read.columns:
+        check_key(column, COLUMNS, f"{grid}: columns: there is no figure")
+    errors: dict[str, str] = {}
+    if only_table:
+        write_table(read, output, errors)
+        return errors
+    data = data if data is not None else read.data
+    if data is None:
+        raise WsolError(f"{grid}: the grid names no data; give a data set's folder")
+    if read.recipe is None and str(data) == "creatures":  # as in training
+        read = read_grid(grid, "creatures", seeds, **given)
+    photos = open_data(data, "test", size=read.rows[0].resolved.settings.image_size * 8 // 7)
+    jobs = _jobs(read, str(data), photos.name, output, Path(runs) if runs else output / "runs")
+    for place, job in enumerate(jobs):
+        if job.done:
+            continue
+        said = f"{job.row.name}, seed {job.seed}"
+        console.print(f"run {place + 1} of {len(jobs)}: {said}{_left(jobs)}", highlight=False)
+        try:
+            _run(job, _twin(job, jobs), read, data)
+        except Exception as error:  # one row's mistake must not cost the others
+            errors[said] = str(error).strip().split("\n")[0] or type(error).__name__
+            console.print(f"{said} failed: {errors[said]}", style="red", markup=False, highlight=False)
+        table = write_table(read, output, errors)
+        if job.row is read.rows[-1] and job.seed + 1 < read.seeds:
+            _page(table, jobs, output, photos)
+    _page(write_table(read, output, errors), jobs, output, photos)
+    return errors
+
+
+def _jobs(grid: Grid, data: str, name: str, output: Path, runs: Path) -> list[Job]:
+    """Every run in order. Raises WsolError where figures of other settings are kept under a run's name."""
+    jobs = []
+    for seed in range(grid.seeds):
+        for row in grid.rows:
+            slug = f"{row.slug}-{seed}"
+            job = Job(row, seed, output / f"{slug}.json", runs / slug, command(row, seed, data, grid.recipe))
+            if job.done and (other := _differing(job, name)):
+                raise WsolError(
+                    f"{job.kept}: holds the figures of {listed(other)}; choose another --output, or remove the file"
+                )
+            jobs.append(job)
+    return jobs
+
+
+def _differing(job: Job, data: str) -> list[str]:
+    """In what the stored figures differ from those of a job; settings that only one of them knows do not count."""
+    kept = read_json(job.kept)
+    before = {"data": kept.get("data", data), "method": kept.get("method", job.row.stack.title)}
+    before |= kept.get("settings", {})
+    now = {"data": data, "method": job.row.stack.title, **job.settings}
+    return [f"{name} {before[name]}, not {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
+
+
+def command(row: Row, seed: int, data: str, recipe: str | None) -> str:
+    """What gives a run's figures again; files by their names alone, as every machine has its own folders."""
+    data, folder = Path(data).absolute().name, f"runs/{row.slug}-{seed}"
+    words = ["wsol", "train", row.stack.key, data]
+    words += ["--recipe", Path(recipe).name] if recipe else []
+    for name, value in row.given.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, list | tuple):
+            words += [f"--{option}", *map(str, value)]
+        elif value is not None:
+            words += [f"--{option}", Path(value).name if name in FILES else str(value)]
+    words += ["--seed", str(seed), "--output", folder]
+    return f"{shlex.join(words)} && {shlex.join(['wsol', 'evaluate', folder, data])}"
+
+
+def _twin(job: Job, jobs: list[Job]) -> Job | None:
+    """A finished run that left the network which this one would train."""
+    same = (other for other in jobs if other.seed == job.seed and other.row.trained == job.row.trained)
+    return next((other for other in same if other.done and (other.folder / "best.safetensors").is_file()), None)
+
+
+def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path) -> None:
+    """Trains, or takes the twin's network, measures, and keeps the figures."""
+    if twin is not None:
+        run, row = Run.read(twin.folder), job.row.resolved
+        settings = replace(run.resolved.settings, threshold=row.settings.threshold)
+        resolved = replace(run.resolved, settings=settings, at_test=row.at_test)
+        replace(run, folder=job.folder, resolved=resolved).describe()
+        for name in ("best.safetensors", "best.json"):
+            copyfile(twin.folder / name, job.folder / name)
+        minutes = read_json(twin.kept).get("minutes")
+    else:
+        begun, began = (job.folder / "run.json").is_file(), time.monotonic()
+        settings = job.row.given | {"seed": job.seed}
+        train(job.row.stack.key, data, job.folder, recipe=grid.recipe, resume=begun, **settings)
+        minutes = None if begun else round((time.monotonic() - began) / 60, 1)  # nobody knows what came before
+    figures = evaluate(job.folder, data, job.folder / "figures.json")
+    del figures["Curves"], figures["run"]
+    write_json(job.kept, figures | {"minutes": minutes, "settings": job.settings, "command": job.command})
+
+
+def _left(jobs: list[Job]) -> str:
+    """How long the rest may take, from the minutes of what is there."""
+    figures = [read_json(job.kept) for job in jobs if job.done]
+    known = [each["minutes"] for each in figures if each.get("minutes") is not None]
+    done, waiting = ({(job.seed, str(job.row.trained)) for job in jobs if job.done == done} for done in (True, False))
+    return f", about {mean(known) * len(waiting - done):.0f} minutes left" if known else ""
+
+
+def _page(table: Table, jobs: list[Job], output: Path, photos: Dataset) -> None:
+    """index.html, with what every row finds in the same photos under the first seed."""
+    runs = {job.row.name: job.folder for job in jobs if job.done and job.seed == 0}
+    runs = {name: folder for name, folder in runs.items() if (folder / "best.safetensors").is_file()}
+    places = np.linspace(0, len(photos) - 1, min(PHOTOS, len(photos))).astype(int).tolist()
+    shown = readable(Chosen(photos, places), "skip")
+    images = [shown.image(index) for index in range(len(shown))]
+    pictures = sheet(shown, {name: list(locate(folder, images)) for name, folder in runs.items()}, SIDE)
+    row = "<tr><th>{}</th>{}</tr>".format
+    lines = {who: "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) for who, cells in table.body.items()}
+    write_page(
+        output / "index.html",
+        "benchmark",
+        html.escape(table.grid.about or table.grid.name),
+        about=html.escape(table.grid.about or table.grid.name),
+        caption=html.escape(table.caption.replace("`", "")),
+        head="".join(f"<th>{name}</th>" for name in table.head),
+        table="\n".join(row(html.escape(who), cells) for who, cells in lines.items()),
+        notes="".join(f"<li>{html.escape(note)}</li>" for note in table.notes),
+        sheet=embedded(pictures),
+        commands="".join(f"<li><code>{html.escape(job.command)}</code></li>" for job in jobs),
+    )

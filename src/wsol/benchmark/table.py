@@ -1,0 +1,125 @@
+"""The table of a benchmark: a row of the grid a line, mean and deviation over seeds, beside the papers' figures."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from wsol.benchmark.grid import Grid
+from wsol.benchmark.published import published
+from wsol.evaluation.tally import BASELINES, BOXES, CLASSIFICATION, MASKS
+from wsol.system.files import read_json
+
+METRICS = (*CLASSIFICATION, *(name for name in BOXES if name != "MaxBoxAcc50"), *MASKS, "PeakOnPart")
+COLUMNS = (*METRICS, "threshold", "minutes")
+Figures = list[dict[str, Any]]  # of one row, a dictionary a seed
+
+
+@dataclass(frozen=True)
+class Table:
+    """What table.md, table.csv and the page show: the figures of every row, and what the papers print."""
+
+    grid: Grid
+    figures: dict[str, Figures]  # of the rows that have some, then of the boxes that look at nothing
+    papers: dict[str, dict[str, Any]]
+    columns: list[str]
+    notes: list[str]
+
+    @property
+    def head(self) -> list[str]:
+        return [each for name in self.columns for each in ([name, "paper"] if self.printed(name) else [name])]
+
+    @property
+    def body(self) -> dict[str, list[str]]:
+        """Cells by the name of the row."""
+        return {who: [each for name in self.columns for each in self._cells(who, name)] for who in self.figures}
+
+    def printed(self, column: str) -> bool:
+        """Whether a paper says anything of it."""
+        return any(column in paper for paper in self.papers.values())
+
+    def _cells(self, who: str, column: str) -> list[str]:
+        paper = self.papers.get(who, {}).get(column)
+        own = cell(self.figures[who], column)
+        return [own, "" if paper is None else f"{paper:g}"] if self.printed(column) else [own]
+
+    @property
+    def caption(self) -> str:
+        runs = next(iter(self.figures.values()), None)
+        if runs is None:
+            return "nothing is measured yet"
+        rows = [each for who, each in self.figures.items() if who not in BASELINES]
+        seeds = ", ".join(map(str, sorted({len(each) for each in rows})))
+        about = "{data}, {images} {split} photos, protocol `{protocol}`".format_map(runs[0])
+        return f"{about}, seeds a method: {seeds}"
+
+
+def tabulate(grid: Grid, output: Path, errors: dict[str, str] | None = None) -> Table:
+    """The table of the figures that are kept in a folder; `errors` of runs that failed are noted."""
+    kept = {row.name: [output / f"{row.slug}-{seed}.json" for seed in range(grid.seeds)] for row in grid.rows}
+    figures = {name: [read_json(path) for path in paths if path.is_file()] for name, paths in kept.items()}
+    figures = {name: each for name, each in figures.items() if each}
+    columns = grid.columns or COLUMNS
+    columns = [name for name in columns if any(each[0].get(name) is not None for each in figures.values())]
+    papers, notes = _papers(grid, set(figures), columns)
+    notes += [f"{run} failed: {error}" for run, error in (errors or {}).items()]
+    if figures:
+        first = next(iter(figures.values()))[0]
+        figures |= {name: [first[name]] for name in BASELINES}
+    return Table(grid, figures, papers, columns, notes)
+
+
+def _papers(grid: Grid, shown: set[str], columns: list[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What stands beside the rows shown, and a note on where it is from."""
+    if not grid.published:
+        return {}, []
+    papers = {}
+    for row in grid.rows:
+        asked = grid.published | {"method": row.stack.key, "setting": row.paper}
+        entries = [entry for entry in published(**asked) if set(entry) & set(columns)]
+        if row.name in shown and entries:
+            papers[row.name] = entries[0]
+    sources = ", ".join(sorted({entry["source"] for entry in papers.values()}))
+    notes = [f"paper: {', '.join(grid.published.values())}, as printed in {sources}"] if papers else []
+    return papers, notes + [f"paper, {name}: {entry['note']}" for name, entry in papers.items() if "note" in entry]
+
+
+def cell(runs: Figures, column: str) -> str:
+    values = [run[column] for run in runs if run.get(column) is not None]
+    numbers = [value for value in values if not isinstance(value, str)]
+    if not numbers:
+        return values[0] if values else ""  # "auto"
+    digits = 2 if column == "threshold" else 1
+    spread = f" ± {stdev(numbers):.{digits}f}" if len(numbers) > 1 else ""
+    return f"{mean(numbers):.{digits}f}{spread}"
+
+
+def markdown(table: Table) -> str:
+    """Mean and, from two seeds on, the standard deviation; the trivial boxes last; then the notes."""
+    lines = [f"{table.caption}\n", f"| | {' | '.join(table.head)} |", f"|---|{'---:|' * len(table.head)}"]
+    names = {who: who.replace("|", "\\|") for who in table.body}
+    lines += [f"| {names[who]} | {' | '.join(cells)} |" for who, cells in table.body.items()]
+    lines += [""] * bool(table.notes) + [f"* {note}" for note in table.notes]
+    return "\n".join(lines) + "\n"
+
+
+def write_table(grid: Grid, output: Path, errors: dict[str, str]) -> Table:
+    """table.md and table.csv, the latter with the numbers unrounded."""
+    table = tabulate(grid, output, errors)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "table.md").write_text(markdown(table), encoding="utf-8")
+    rows = []
+    for who, runs in table.figures.items():
+        row: dict[str, Any] = {"row": who, "seeds": len(runs)}
+        for name in table.columns:
+            values = [run[name] for run in runs if isinstance(run.get(name), int | float)]
+            row[name], row[f"{name}_sd"] = mean(values) if values else "", stdev(values) if len(values) > 1 else ""
+            if table.printed(name):
+                row[f"{name}_paper"] = table.papers.get(who, {}).get(name, "")
+        rows.append(row)
+    with open(output / "table.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["row"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return table

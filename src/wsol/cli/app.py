@@ -1,0 +1,105 @@
+"""The command `wsol`: which commands there are. Each is imported when it is used; none of this imports torch."""
+
+import sys
+import warnings
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from wsol import registry
+from wsol.errors import WsolError
+from wsol.methods.references import reference
+
+FIRST = """Find objects in photos with a network that was trained on class labels alone, without any box.
+
+A first look, with nothing at hand:      wsol demo
+Your photos, one folder a class:         wsol data check photos
+                                         wsol train bas photos --recipe own_photos --output runs/bas
+                                         wsol locate runs/bas new_photos --output found --format coco,overlay
+How good is it, where boxes are known:   wsol evaluate runs/bas photos
+A network that you have already:         wsol locate timm:resnet50 photos --readout gradcam --output found
+
+All commands: wsol --help. All methods: wsol methods. One command: wsol train bas --help."""
+
+COMMANDS = {
+    "evaluate": ("wsol.cli.evaluate:evaluate", "Measure a run by the field's metrics."),
+    "locate": ("wsol.cli.locate:locate", "Say what is in each photo and where."),
+    "export": ("wsol.cli.locate:export", "Write boxes again from stored heatmaps, without the network."),
+    "benchmark": ("wsol.cli.benchmark:benchmark", "Train and measure every row of a grid, in one table."),
+    "methods": ("wsol.cli.lists:methods", "List the methods, with their papers."),
+    "readouts": ("wsol.cli.lists:readouts", "List the ways to ask a trained network where."),
+    "cite": ("wsol.cli.lists:cite", "Print a method's BibTeX entry."),
+    "doctor": ("wsol.cli.doctor:doctor", "Say what this machine has and how fast it trains."),
+    "demo": ("wsol.cli.demo:demo", "Train two methods on generated creatures and show what they find."),
+}
+SETS = {
+    "check": ("wsol.cli.data:check", "Say what a data set holds and what must be fixed."),
+    "download": ("wsol.cli.data:download", "Fetch a published data set."),
+}
+
+
+class UsageError(Exception):
+    """A command line whose options do not go together."""
+
+
+out, err = (Console(stderr=stderr, soft_wrap=True, markup=False, highlight=False) for stderr in (False, True))
+SHARED: dict[str, Any] = {"help_format": "markdown", "suppress_keyboard_interrupt": False}
+app = App(name="wsol", help=FIRST.partition("\n")[0], version_flags=["--version"], **SHARED)
+training = App(
+    name="train",
+    help="Train a method on photos with class labels and leave a run folder.\n\n"
+    "`wsol train eil --help` lists the settings of one method; `wsol train has+eil` puts one around another.",
+    **SHARED,
+)
+sets = App(name="data", help="Look at data sets before they are used.", **SHARED)
+app.command(training)
+app.command(sets)
+for _app, _commands in ((app, COMMANDS), (sets, SETS)):
+    for _name, (_path, _help) in _commands.items():
+        _app.command(_path, name=_name, help=_help)
+for _entry in {each.name: each for each in registry.entries("methods")}.values():
+    _reference = reference(_entry)
+    _said = f"{_reference.paper} ({_reference.venue} {_reference.year})" if _reference else f"from {_entry.source}"
+    training.command(f"wsol.cli.train:{_entry.name}", name=_entry.name, help=f"{_said}.")
+
+
+@app.default
+def first(*words: Annotated[str, Parameter(show=False)]) -> None:
+    """What `wsol` alone says."""
+    if words:
+        try:
+            registry.check_key(words[0], [*COMMANDS, "train", "data"], "there is no command")
+        except WsolError as error:
+            raise UsageError(str(error)) from error
+    out.print(FIRST)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command; exits with 0 on success, 2 on wrong usage, 1 otherwise with one line on what to do."""
+    warnings.showwarning = _warn
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["train"] and len(words) > 1 and "+" in words[1]:
+        training.command(f"wsol.cli.train:{words[1]}", name=words[1], help="Methods around one another.")
+    try:
+        app(words, exit_on_error=False, result_action="return_value")
+    except UsageError as error:
+        err.print(f"wsol: {error}; wsol COMMAND --help says more", style="red")
+        sys.exit(2)
+    except CycloptsError:
+        sys.exit(2)
+    except WsolError as error:
+        err.print(f"wsol: {error}", style="red")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        said = "a training run goes on with --resume, a benchmark with the same command"
+        err.print(f"wsol: interrupted; {said}", style="red")
+        sys.exit(1)
+    except OSError as error:
+        said = f"{error.filename or 'disk'}: {error.strerror or error}"
+        err.print(f"wsol: {said}; fix that and run it again", style="red")
+        sys.exit(1)
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    err.print(f"wsol: {message}", style="yellow")

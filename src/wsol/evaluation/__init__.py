@@ -1,0 +1,1 @@
+"""Evaluation: runs and stored maps, measured by the field's metrics."""

@@ -1,0 +1,224 @@
+"""Evaluation: a run, or maps made elsewhere, measured in one pass beside boxes that look at nothing."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+from wsol.boxes.rule import Threshold, check_threshold
+from wsol.data import Cases, Dataset, open_data
+from wsol.data.dataset import Split
+from wsol.data.layouts.metadata import Metadata
+from wsol.errors import WsolError
+from wsol.evaluation.collection import Seen, looked_at, stored, written
+from wsol.evaluation.report import pictures
+from wsol.evaluation.score_maps import ScoreMaps
+from wsol.evaluation.tally import Scored, Tally
+from wsol.evaluation.threshold import choose_threshold, settled, validation_photos
+from wsol.localizer import Localizer
+from wsol.metrics import PROTOCOLS, Protocol
+from wsol.readouts.contract import Readout
+from wsol.registry import check_key
+from wsol.runs.folder import Checkpoint, Run
+from wsol.runs.opening import Network, load
+from wsol.system import processes
+from wsol.system.files import write_json
+
+FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
+VAL_PER_CLASS = 5  # where no run says otherwise
+
+
+def evaluate(
+    run: Network,
+    data: str | Path | Dataset,
+    output: str | Path | None = None,
+    *,
+    split: Split = "test",
+    threshold: Threshold | None = None,
+    protocol: str = "clova",
+    checkpoint: Checkpoint = "best",
+    readout: str | Readout | None = None,
+    settings: dict[str, Any] | None = None,
+    classes_from: Network | None = None,
+    boxes_from: Network | None = None,
+    ten_crop: bool = False,
+    write_maps: str | Path | None = None,
+    batch_size: int = 32,
+    workers: int = 2,
+    on_bad_image: Literal["raise", "skip"] = "raise",
+) -> dict[str, Any]:
+    """Measure a run by the field's metrics, beside a fixed centre box and the whole image.
+
+    Where a photo holds several classes, each of them is a case of its own: its heatmap against its boxes and its mask.
+    Where several processes were started by torchrun, each one measures its share and all return the same figures.
+
+    run: a run folder, as `wsol train` left it, or another network that `wsol locate` takes.
+    data: a data set with true boxes or masks, or `creatures`.
+    output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures.
+    split: which photos.
+    threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. By default the
+        protocol's, else the recipe's, else the best on this data set's validation photos that have boxes, else auto.
+    protocol: the conventions of clova, cvpr16, psol or bas: they move scores by points.
+    checkpoint: which of the run's networks.
+    readout: how the network is asked where; by default the method's own heatmaps. See `wsol readouts`.
+    settings: of the read-out, or of the method's own heatmaps.
+    classes_from: another run, whose scores say what is in a photo.
+    boxes_from: another run, of a method that regresses boxes: they count instead of those cut from heatmaps.
+    ten_crop: classify by the mean over ten crops.
+    write_maps: folder for the run's score maps, as `--maps` reads them.
+    batch_size: photos a pass.
+    workers: processes that read photos.
+    on_bad_image: what to do with photos that cannot be read.
+
+    Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
+    Raises WsolError where data and run do not fit.
+    """
+    conventions = find_protocol(protocol)
+    if batch_size < 1:
+        raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
+    localizer = load(
+        run,
+        checkpoint=checkpoint,
+        readout=readout,
+        settings=settings,
+        classes_from=classes_from,
+        boxes_from=boxes_from,
+    )
+    origin = Run.read(localizer.folder) if localizer.folder else None
+    val_per_class = origin.resolved.settings.val_per_class if origin else VAL_PER_CLASS
+    size, skip = localizer.image_size * 8 // 7, on_bad_image == "skip"
+    photos = open_data(data, split, size=size, val_per_class=val_per_class)
+    check_classes(localizer, photos, data)
+    chosen = settled(threshold, conventions, localizer)
+    validation = None if chosen or split == "val" else validation_photos(data, size, val_per_class)
+    if validation is not None:
+        check_classes(localizer, validation, data)
+        chosen = choose_threshold(localizer, validation, batch_size, workers, skip), "validation"
+        if origin and readout is None and boxes_from is None and validation.fingerprint() == origin.validation:
+            _keep(origin, float(chosen[0]), checkpoint, settings, len(validation))
+    value, source = chosen or ("auto", "auto")
+    tally, cases = Tally(len(photos.classes), value, conventions), Cases(photos)
+    seen = looked_at(localizer, cases, conventions, batch_size, workers, ten_crop, skip=skip)
+    if write_maps is not None:
+        seen = written(seen, cases, Path(write_maps))
+    count(tally, cases, seen)
+    about = {
+        "run": localizer.name,
+        "data": photos.name,
+        "split": split,
+        "threshold_source": source,
+        "ten_crop": ten_crop,
+        **localizer.facts,
+    }
+    return _figures(tally, cases, about, output)
+
+
+def evaluate_maps(
+    maps: str | Path,
+    metadata: str | Path,
+    output: str | Path | None = None,
+    *,
+    mask_root: str | Path | None = None,
+    threshold: Threshold | None = None,
+    protocol: str = "clova",
+) -> dict[str, Any]:
+    """Measure maps that any program made, stored as `wsol.evaluation.score_maps` says.
+
+    maps: folder of score maps, ID.npy for each image.
+    metadata: folder of image_ids.txt, class_labels.txt, image_sizes.txt and localization.txt that belong to the maps.
+    output: JSON file for the figures; pictures are put beside it.
+    mask_root: folder in which the masks of localization.txt lie.
+    threshold: share of the heatmap's peak at which boxes are cut, or auto; by default the protocol's, else 0.2.
+    protocol: the conventions of clova, cvpr16, psol or bas.
+
+    Returns the figures of `evaluate`; Cls and Top-k are None where the maps come without predictions.
+    Raises WsolError that lists, by id, what does not fit.
+    """
+    conventions = find_protocol(protocol)
+    metadata = Path(metadata)
+    if not (metadata / "image_ids.txt").is_file():
+        raise WsolError(f"{metadata}: image_ids.txt is missing; give the folder of one split's lists")
+    root = metadata.parent.parent if metadata.parent.name == "metadata" else metadata.parent
+    photos = Metadata(root, metadata.name, masks=mask_root)
+    photos.check_all()
+    score_maps = ScoreMaps(maps, photos, conventions)
+    if threshold is not None:
+        check_threshold(threshold)
+    source = "given" if threshold is not None else "protocol" if conventions.threshold is not None else "default"
+    threshold = threshold if threshold is not None else conventions.threshold or FIELD_THRESHOLD
+    tally = Tally(len(photos.classes), threshold, conventions, classified=bool(score_maps.best))
+    count(tally, photos, stored(score_maps, photos))
+    score_maps.warn()
+    about = {"method": Path(maps).name, "maps": str(maps), "data": str(root), "split": metadata.name}
+    about |= {"threshold_source": source}
+    return _figures(tally, photos, about, output)
+
+
+def find_protocol(name: str) -> Protocol:
+    """Raises WsolError for a name that no protocol has."""
+    check_key(name, PROTOCOLS, "there is no protocol")
+    return PROTOCOLS[name]
+
+
+def check_classes(localizer: Localizer, photos: Dataset, data: str | Path | Dataset) -> None:
+    """Raises WsolError unless the photos' classes are the network's; numbered ones need not reach the last."""
+    names, known = photos.classes, list(localizer.classes)
+    if isinstance(photos, Metadata) and len(names) < len(known):
+        photos.classes = names = [str(number) for number in range(len(known))]
+    fix = "evaluate the data set that it was trained on"
+    if len(names) != len(known):
+        raise WsolError(f"{data}: has {len(names)} classes, the run {localizer.name} knows {len(known)}; {fix}")
+    numbered = any(all(name.isdecimal() for name in some) for some in (names, known))
+    if other := [] if numbered else [pair for pair in zip(names, known, strict=True) if pair[0] != pair[1]]:
+        raise WsolError(
+            f"{data}: has the class {other[0][0]} where the run {localizer.name} knows {other[0][1]}; {fix}"
+        )
+
+
+def count(tally: Tally, photos: Dataset, seen: Iterable[Seen]) -> None:
+    """Scores images in threads, while the pass goes on, and counts them in order."""
+    threads = os.cpu_count() or 1
+    waiting: deque[tuple[Seen, Future[Scored]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for image in seen:
+            waiting.append((image, pool.submit(_scored, tally, photos, image)))
+            if len(waiting) > 8 * threads:
+                _counted(tally, photos, *waiting.popleft())
+        while waiting:
+            _counted(tally, photos, *waiting.popleft())
+
+
+def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:
+    return tally.score(seen.heatmap, photos.truth(seen.index), seen.size, seen.box)
+
+
+def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -> None:
+    label, photo = photos.samples[seen.index].label, photos.photo(seen.index)
+    tally.update(score.result(), seen.index, label, seen.rank, photo)
+    if seen.logits is not None and seen.present is not None:
+        tally.precision.update(seen.logits, seen.present)
+
+
+def _keep(run: Run, threshold: float, checkpoint: str, settings: dict[str, Any] | None, images: int) -> None:
+    """Stores the threshold for locating, by the first process, if it was chosen for the heatmaps that locating cuts."""
+    if processes.place()[0] == 0 and not settings:
+        try:
+            run.keep_threshold(threshold, checkpoint, images)
+        except WsolError as error:
+            warnings.warn(f"{error} (locating will cut at auto)", stacklevel=2)
+
+
+def _figures(tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None) -> dict[str, Any]:
+    """All figures, written by the first process together with their pictures."""
+    counted = set(processes.gather(sorted(tally.counted)))
+    images = len({photos.photo(index) for index in counted})
+    about |= {"protocol": tally.protocol.name, "images": images, "cases": len(counted), "threshold": tally.threshold}
+    figures = about | tally.figures(photos.classes)
+    shown = {"best": processes.gather(tally.best), "worst": processes.gather(tally.worst)}
+    if output is not None and processes.place()[0] == 0:
+        write_json(Path(output), figures)
+        pictures(photos, figures, tally.protocol, shown, Path(output))
+    return figures

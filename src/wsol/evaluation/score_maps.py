@@ -1,0 +1,143 @@
+"""Score maps as files, in the layout of the field's evaluator: FOLDER/ID.npy, a map of the true class for each image.
+
+predictions.csv beside them (id and the best classes, the best first) is ours: where it is missing, nothing is known of
+the classification.
+"""
+
+import csv
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from wsol.data import Dataset
+from wsol.errors import WsolError, listed
+from wsol.metrics import SIZE, Protocol
+from wsol.system import processes
+from wsol.system.console import bar
+
+PREDICTIONS = "predictions.csv"
+
+
+class ScoreMaps:
+    """Maps of a data set's images, made elsewhere.
+
+    A map of 224 x 224 between 0 and 1 counts as it is; any other one is resized and scaled by the protocol, which is
+    said. One that holds NaN counts as zeros, and is named.
+
+    Raises WsolError that names the images whose map is missing, unreadable or no (h, w) array, and warns of maps that
+    belong to no image: all before the first map is used.
+    """
+
+    def __init__(self, folder: str | Path, photos: Dataset, protocol: Protocol) -> None:
+        self.folder, self.photos, self.protocol = Path(folder), photos, protocol
+        if not self.folder.is_dir():
+            raise WsolError(f"{folder}: there is no such folder; give the one that holds the maps, ID.npy each")
+        self.silent: list[str] = []  # ids of maps with NaN, and of those outside 0 to 1, as they are met
+        self.scaled: list[str] = []
+        self._check()
+        self.best = self._predictions()
+
+    def heatmap(self, index: int) -> Float[np.ndarray, "S S"]:
+        """The normalised map of an image."""
+        path = self._path(index)
+        heatmap = _read(path)
+        if not np.isfinite(heatmap).all():
+            self.silent.append(self.photos.samples[index].id)
+            return np.zeros((SIZE, SIZE))
+        if heatmap.shape == (SIZE, SIZE) and heatmap.min() >= 0 and heatmap.max() <= 1:
+            return heatmap.astype(np.float64)
+        if heatmap.shape == (SIZE, SIZE):
+            self.scaled.append(self.photos.samples[index].id)
+        return self.protocol.heatmap(heatmap)
+
+    def rank(self, index: int) -> int:
+        """How many classes come before the true one; five where it is not among the best five, 0 if nobody knows."""
+        best = self.best.get(self.photos.samples[index].id, [])
+        label = self.photos.samples[index].label
+        return best.index(label) if label in best else 5 * bool(self.best)
+
+    def warn(self) -> None:
+        """Names the maps that could not count as they are, once all were read."""
+        for ids, said in ((self.silent, "with NaN counted as zeros"), (self.scaled, "scaled to 0 .. 1")):
+            if ids := processes.gather(ids):
+                warnings.warn(f"{self.folder}: maps {said}: {listed(ids)}", stacklevel=3)
+
+    def _check(self) -> None:
+        missing, odd, resized = [], [], {}
+        with bar("checking maps") as shown:
+            for index in shown.track(range(len(self.photos))):
+                path = self._path(index)
+                if not path.is_file():
+                    missing.append(self.photos.samples[index].id)
+                    continue
+                try:
+                    shape = _read(path, mapped=True).shape
+                except WsolError as error:
+                    odd.append(str(error))
+                    continue
+                if shape != (SIZE, SIZE):
+                    resized[shape] = resized.get(shape, 0) + 1
+        if missing:
+            odd.insert(0, f"{self.folder}: no map for {listed(missing)}; a map is named ID.npy")
+        if odd:
+            raise WsolError(listed(odd, "; "))
+        known = {self._path(index) for index in range(len(self.photos))}
+        if strange := sorted(path for path in self.folder.rglob("*.npy") if path not in known):
+            names = listed([path.relative_to(self.folder).as_posix() for path in strange])
+            warnings.warn(f"{self.folder}: no image is listed for {names}: not counted", stacklevel=4)
+        if resized:
+            sizes = ", ".join(f"{count} of {h} x {w}" for (h, w), count in sorted(resized.items()))
+            warnings.warn(f"{self.folder}: maps resized to {SIZE} x {SIZE} and scaled: {sizes}", stacklevel=4)
+
+    def _predictions(self) -> dict[str, list[int]]:
+        path = self.folder / PREDICTIONS
+        if not path.is_file():
+            return {}
+        try:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                best = {row[0]: [int(label) for label in row[1:]] for row in csv.reader(file) if row}
+        except (OSError, ValueError, csv.Error) as error:
+            raise WsolError(f"{path}: a line is ID,label,label ... with whole numbers ({error})") from error
+        if missing := [sample.id for sample in self.photos.samples if not best.get(sample.id)]:
+            raise WsolError(f"{path}: no classes for {listed(missing)}; list them, or remove the file")
+        return best
+
+    def _path(self, index: int) -> Path:
+        return map_path(self.folder, self.photos.samples[index].id)
+
+
+def map_path(folder: Path, id: str) -> Path:
+    """Where an image's map is stored. Raises WsolError for an id that leads out of the folder."""
+    if Path(id).is_absolute() or ".." in Path(id).parts:
+        raise WsolError(f"{id}: this id leads out of its folder; rename the image")
+    return folder / f"{id}.npy"
+
+
+def write_map(folder: Path, id: str, heatmap: Float[np.ndarray, "S S"]) -> None:
+    """Stores a normalised map where the evaluator looks for it."""
+    path = map_path(folder, id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        np.save(file, heatmap, allow_pickle=False)
+
+
+def write_predictions(folder: Path, best: Iterable[tuple[str, list[int]]]) -> None:
+    """Stores the best classes of each image, the best first."""
+    with open(folder / PREDICTIONS, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([id, *labels] for id, labels in best)
+
+
+def _read(path: Path, mapped: bool = False) -> np.ndarray:
+    """A stored (h, w) array of numbers. Raises WsolError naming the file."""
+    try:
+        heatmap = np.load(path, "r" if mapped else None, allow_pickle=False)
+    except Exception as error:  # NumPy's parser of headers lets many kinds through
+        raise WsolError(f"{path}: cannot be read as a NumPy array ({error}); write it again") from error
+    if not isinstance(heatmap, np.ndarray):  # an archive of arrays
+        raise WsolError(f"{path}: holds no array; a map is one (h, w) array of numbers")
+    if heatmap.ndim != 2 or heatmap.size == 0 or heatmap.dtype.kind not in "fiu":
+        raise WsolError(f"{path}: holds {heatmap.dtype} {heatmap.shape}; a map is one (h, w) array of numbers")
+    return heatmap

@@ -1,0 +1,151 @@
+"""A trained network that answers: what is in an image, and where."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from wsol.boxes.rule import Threshold
+from wsol.errors import WsolError
+from wsol.methods.contract import Images, Method
+from wsol.readouts.contract import Own, Readout
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a localizer says of a batch: float32, on the CPU.
+
+    logits: by which classes rank.
+    scores: how likely each class is, 0 to 1.
+    classes: those that the heatmaps are of.
+    heatmaps: of any range; higher is more.
+    boxes: x0 y0 x1 y1 as shares of the image, where a method regresses them.
+    """
+
+    logits: Float[Tensor, "b k"]
+    scores: Float[Tensor, "b k"]
+    classes: Int[Tensor, "b n"]
+    heatmaps: Float[Tensor, "b n h w"]
+    boxes: Float[Tensor, "b 4"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Localizer:
+    """A trained network with all that is needed to ask it.
+
+    method: the network; it is left in the mode (training or eval) and on the device where it was.
+    classes: names, by index.
+    image_size: side of the square input, pixels.
+    several: whether a photo may hold several classes: scores are then sigmoids, else a softmax.
+    threshold: share of a heatmap's peak at which boxes are cut, or "auto", each map's own mean.
+    threshold_source: who chose it: "recipe", "validation", or nobody: "auto".
+    readout: how the network is asked where.
+    name: where it comes from, for reports.
+    folder: of its run, where it comes from one.
+    facts: what is known of it, such as the epoch of its checkpoint.
+    classes_from, boxes_from: other networks whose scores or boxes count, see `with_`.
+    """
+
+    method: Method
+    classes: tuple[str, ...]
+    image_size: int = 224
+    several: bool = False
+    threshold: Threshold = "auto"
+    threshold_source: str = "auto"
+    readout: Readout = field(default_factory=Own)
+    name: str = ""
+    folder: Path | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    classes_from: "Localizer | None" = None
+    boxes_from: "Localizer | None" = None
+
+    def __repr__(self) -> str:
+        title = type(self.method).__name__
+        return f"Localizer({title}, {len(self.classes)} classes, {self.image_size} px, threshold {self.threshold})"
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.method.parameters()).device
+
+    def look(self, images: Images, classes: Int[Tensor, "b n"] | None = None, best: int = 1) -> Answer:
+        """Says what is in each image, and where.
+
+        images: RGB in [0, 1], `image_size` pixels a side, on any device.
+        classes: those to look for; None for the `best` ones of each image.
+        best: how many.
+
+        Raises WsolError where the read-out cannot be had of this network.
+        """
+        with _asked(self.method):
+            shown = images.to(self.device, torch.float32)
+            prediction = self.method.predict(shown)
+            logits = prediction.logits.float().cpu() if self.classes_from is None else self.classes_from.judge(images)
+            scores = self.scores(logits)
+            wanted = scores.topk(best).indices if classes is None else classes.cpu()
+            heatmaps = self.readout.heatmaps(self.method, shown, prediction, wanted.to(self.device)).float().cpu()
+            boxes = prediction.boxes if self.boxes_from is None else self.boxes_from._boxes(images)
+        return Answer(logits, scores, wanted, heatmaps, None if boxes is None else boxes.float().cpu())
+
+    def judge(self, images: Images) -> Float[Tensor, "b k"]:
+        """The logits alone, without any heatmap."""
+        if self.classes_from is not None:
+            return self.classes_from.judge(images)
+        with _asked(self.method):
+            return self.method.predict(self._resized(images)).logits.float().cpu()
+
+    def scores(self, logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """How likely each class is, 0 to 1."""
+        return logits.sigmoid() if self.several else logits.softmax(1)
+
+    def with_(self, classes: "Localizer | None" = None, boxes: "Localizer | None" = None) -> "Localizer":
+        """The same heatmaps, with what is in the image said by another network, or boxes that another regresses.
+
+        classes: whose scores count, such as a stronger classifier (ACoL, Table 5).
+        boxes: whose boxes count, such as a regressor's (SLT-Net, PSOL).
+
+        Raises WsolError where the other one knows other classes or regresses no boxes.
+        """
+        if classes is not None and classes.classes != self.classes:
+            raise WsolError(
+                f"{classes.name or classes}: knows other classes than {self.name or self}; train both on one data set"
+            )
+        if boxes is not None and boxes._boxes(torch.zeros(1, 3, self.image_size, self.image_size)) is None:
+            raise WsolError(f"{boxes.name or boxes}: regresses no boxes; give a run of `regressor`")
+        several = self.several if classes is None else classes.several
+        return replace(
+            self,
+            several=several,
+            classes_from=classes or self.classes_from,
+            boxes_from=boxes or self.boxes_from,
+        )
+
+    def _boxes(self, images: Images) -> Float[Tensor, "b 4"] | None:
+        if self.boxes_from is not None:
+            return self.boxes_from._boxes(images)
+        with _asked(self.method):
+            return self.method.predict(self._resized(images)).boxes
+
+    def _resized(self, images: Images) -> Images:
+        """Images of another network's size, at this one's."""
+        images, side = images.to(self.device, torch.float32), self.image_size
+        if images.shape[-1] == side:
+            return images
+        return functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+
+
+@contextmanager
+def _asked(method: Method) -> Iterator[None]:
+    """The one policy for asking a network: eval mode, no gradients, full precision."""
+    device, training = next(method.parameters()).device, method.training
+    method.eval()
+    try:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        method.train(training)

@@ -1,0 +1,1 @@
+"""Locating: photos in, results out."""

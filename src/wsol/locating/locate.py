@@ -1,0 +1,124 @@
+"""Locating: photos in, results out, one batch in memory at a time."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from itertools import count, groupby, islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from wsol.boxes.rule import Threshold, check_threshold
+from wsol.data.crops import evaluation_view
+from wsol.data.images import find_images, open_image, to_rgb
+from wsol.errors import WsolError
+from wsol.localizer import Localizer
+from wsol.locating.result import Keep, Result, find
+from wsol.readouts.contract import Readout
+from wsol.runs.folder import Checkpoint
+from wsol.runs.opening import Network, load
+
+Photo = str | Path | Image.Image | np.ndarray
+BadImage = Literal["raise", "skip"]
+
+
+def locate(
+    run: Network,
+    images: Photo | Iterable[Photo],
+    *,
+    threshold: Threshold | None = None,
+    classes: int = 1,
+    keep: Keep = "largest",
+    checkpoint: Checkpoint = "best",
+    readout: str | Readout | None = None,
+    settings: dict[str, Any] | None = None,
+    classes_from: Network | None = None,
+    boxes_from: Network | None = None,
+    batch_size: int = 16,
+    on_bad_image: BadImage = "raise",
+) -> Iterator[Result]:
+    """Say what is in each photo and where.
+
+    run: a run folder, as `wsol train` left it.
+    images: files, folders (searched through, their structure kept) or glob patterns; in Python also arrays
+        (H, W, 3) uint8 RGB and PIL images, one or many.
+    threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean; by default the
+        run's.
+    classes: how many of the best classes to locate in each photo.
+    keep: the largest connected region above the threshold, all regions, or one box around all (union).
+    checkpoint: which of the run's networks.
+    readout: how the network is asked where; by default the method's own heatmaps. See `wsol readouts`.
+    settings: of the read-out, or of the method's own heatmaps.
+    classes_from: another run, whose scores say what is in a photo.
+    boxes_from: another run, of a method that regresses boxes: they count instead of those cut from heatmaps.
+    batch_size: photos a pass.
+    on_bad_image: what to do with photos that cannot be read.
+
+    Yields one Result a photo, in order. Raises WsolError when there is no photo.
+    """
+    localizer = load(
+        run,
+        checkpoint=checkpoint,
+        readout=readout,
+        settings=settings,
+        classes_from=classes_from,
+        boxes_from=boxes_from,
+    )
+    threshold = localizer.threshold if threshold is None else threshold
+    check_threshold(threshold)
+    if batch_size < 1:
+        raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
+    if not 1 <= classes <= len(localizer.classes):
+        known = len(localizer.classes)
+        raise WsolError(f"classes {classes}: {localizer.name} knows {known}; ask for 1 to {known}")
+    photos = list(_named(images))
+    if not photos:
+        raise WsolError("no image given; name files, folders or patterns")
+    return _results(localizer, photos, threshold, classes, keep, batch_size, on_bad_image)
+
+
+def _results(
+    localizer: Localizer,
+    photos: list[tuple[str, Photo]],
+    threshold: Threshold,
+    classes: int,
+    keep: Keep,
+    batch_size: int,
+    on_bad_image: BadImage,
+) -> Iterator[Result]:
+    opened = _opened(photos, on_bad_image)
+    while batch := list(islice(opened, batch_size)):
+        views = torch.stack([evaluation_view(image, localizer.image_size) for _, image in batch])
+        answer = localizer.look(views, best=classes)
+        boxes = [None] * len(batch) if answer.boxes is None else answer.boxes.double().numpy()[:, None]
+        scores = answer.scores.gather(1, answer.classes).tolist()
+        rows = zip(batch, scores, answer.classes.tolist(), answer.heatmaps.numpy(), boxes, strict=True)
+        for (name, image), row_scores, labels, heatmaps, box in rows:
+            findings = tuple(
+                find(label, localizer.classes[label], score, heatmap, image.size, threshold, keep, box)
+                for score, label, heatmap in zip(row_scores, labels, heatmaps, strict=True)
+            )
+            yield Result(name, image.size, threshold, findings, keep, image)
+
+
+def _named(images: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
+    if isinstance(images, str | Path | Image.Image | np.ndarray):
+        images = [images]
+    unnamed = count()
+    for stored, some in groupby(images, lambda photo: isinstance(photo, str | Path)):
+        if stored:  # all at once, so that no two have the same name
+            yield from ((name, path) for path, name in find_images(some))  # type: ignore[arg-type]
+        else:
+            yield from ((f"image_{next(unnamed):05d}", photo) for photo in some)
+
+
+def _opened(photos: list[tuple[str, Photo]], on_bad_image: BadImage) -> Iterator[tuple[str, Image.Image]]:
+    for name, photo in photos:
+        try:
+            yield name, open_image(photo) if isinstance(photo, str | Path) else to_rgb(photo)
+        except WsolError as error:
+            if on_bad_image == "raise":
+                raise WsolError(f"{error}. Or skip such photos: --on-bad-image skip") from error
+            warnings.warn(f"skipped: {error}", stacklevel=2)

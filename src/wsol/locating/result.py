@@ -1,0 +1,214 @@
+"""What locating gives: one Result a photo, passed along to pictures, files and tables."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image
+
+from wsol.boxes.confidence import confidence
+from wsol.boxes.rule import Threshold, find_boxes, foreground, normalise, scale_boxes
+from wsol.errors import WsolError
+
+if TYPE_CHECKING:
+    import pandas
+
+Keep = Literal["largest", "all", "union"]
+GRID = 224  # heatmaps are cut on the evaluator's grid, so that locating and evaluating agree on any photo
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One class in a photo.
+
+    label: class index.
+    name: of the class.
+    score: how likely the class is, 0 to 1.
+    boxes: x0 y0 x1 y1 in pixels of the photo.
+    confidence: chance, 0 to 1, that each box is right if the class is, see `wsol.boxes.confidence`.
+    heatmap: as the network gave it.
+    whole_image: whether nothing rose above the threshold, so that the box is the photo.
+    regressed: whether the method gave the box itself, whatever the heatmap.
+    """
+
+    label: int
+    name: str
+    score: float
+    boxes: Float[np.ndarray, "n 4"]
+    confidence: Float[np.ndarray, " n"]
+    heatmap: Float[np.ndarray, "h w"]
+    whole_image: bool = False
+    regressed: bool = False
+
+    def __repr__(self) -> str:
+        return f"Finding({self.name!r}, score {self.score:.2f}, boxes {self.boxes.round(1).tolist()})"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is in one photo and where, the best class first; `label`, `score`, `boxes` ... are those of the best.
+
+    path: the photo's name.
+    size: its (W, H).
+    threshold: share of the heatmap's peak at which boxes were cut, or "auto".
+    findings: one a class, the best first.
+    keep: which regions became boxes.
+    image: the photo, where it is at hand.
+    """
+
+    path: str
+    size: tuple[int, int]
+    threshold: Threshold
+    findings: tuple[Finding, ...]
+    keep: Keep = "largest"
+    image: Image.Image | None = None
+
+    def __repr__(self) -> str:
+        more = f" and {len(self.findings) - 1} more classes" if len(self.findings) > 1 else ""
+        return f"Result({self.path!r}, {self.name!r} {self.score:.0%}, boxes {self.boxes.round(1).tolist()}{more})"
+
+    @property
+    def label(self) -> int:
+        return self.findings[0].label
+
+    @property
+    def name(self) -> str:
+        return self.findings[0].name
+
+    @property
+    def score(self) -> float:
+        return self.findings[0].score
+
+    @property
+    def boxes(self) -> Float[np.ndarray, "n 4"]:
+        return self.findings[0].boxes
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " n"]:
+        return self.findings[0].confidence
+
+    @property
+    def heatmap(self) -> Float[np.ndarray, "h w"]:
+        return self.findings[0].heatmap
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "H W"]:
+        """Where the best class is, (H, W) of the photo; all true where nothing rose above the threshold."""
+        mask = foreground(normalise(self.heatmap, (GRID, GRID)), self.threshold)
+        if self.findings[0].whole_image:
+            mask = np.ones_like(mask)
+        return cv2.resize(mask.astype(np.uint8), self.size, interpolation=cv2.INTER_NEAREST).astype(bool)
+
+    def plot(self, caption: bool = True) -> Image.Image:
+        """The photo with heatmap, boxes and caption. Raises WsolError where the result came without its photo."""
+        from wsol.show.draw import overlay
+
+        heatmap = normalise(self.heatmap, (GRID, GRID))
+        return overlay(self._image(), heatmap, self.boxes, caption=f"{self.name} {self.score:.0%}" if caption else "")
+
+    def crop(self, index: int = 0) -> Image.Image:
+        """The photo cut to one of the best class's boxes."""
+        x0, y0, x1, y1 = self.boxes[index]
+        return self._image().crop((int(x0), int(y0), int(np.ceil(x1)), int(np.ceil(y1))))
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the plot as FOLDER/NAME, a JPEG whatever the photo was, and says where."""
+        path = Path(folder) / self.path
+        if path.suffix.lower() not in (".jpg", ".jpeg"):
+            path = path.with_name(path.name + ".jpg")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.plot().save(path, quality=90)
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but pixels and heatmaps, as JSON holds it."""
+        return {
+            "path": self.path,
+            "width": self.size[0],
+            "height": self.size[1],
+            "threshold": self.threshold,
+            "findings": [
+                {
+                    "label": finding.label,
+                    "name": finding.name,
+                    "score": round(finding.score, 6),
+                    "boxes": [[round(value, 2) for value in box] for box in finding.boxes.tolist()],
+                    "confidence": finding.confidence.round(4).tolist(),
+                    "whole_image": finding.whole_image,
+                    "regressed": finding.regressed,
+                }
+                for finding in self.findings
+            ],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each box: path, label, name, score, confidence, x0, y0, x1, y1, whole_image."""
+        return [
+            {"path": self.path, "label": finding.label, "name": finding.name, "score": round(finding.score, 6)}
+            | {"confidence": round(chance, 4)}
+            | {corner: round(value, 2) for corner, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)}
+            | {"whole_image": finding.whole_image}
+            for finding in self.findings
+            for box, chance in zip(finding.boxes.tolist(), finding.confidence.tolist(), strict=True)
+        ]
+
+    def to_df(self) -> "pandas.DataFrame":
+        """`rows` as a data frame. Raises WsolError where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise WsolError("to_df needs pandas: pip install pandas") from error
+        return pandas.DataFrame(self.rows())
+
+    def at(self, threshold: Threshold) -> "Result":
+        """The same heatmaps cut at another threshold, without the network; boxes that were regressed stay."""
+        again = (
+            finding
+            if finding.regressed
+            else find(finding.label, finding.name, finding.score, finding.heatmap, self.size, threshold, self.keep)
+            for finding in self.findings
+        )
+        return replace(self, threshold=threshold, findings=tuple(again))
+
+    def _image(self) -> Image.Image:
+        if self.image is None:
+            raise WsolError(f"{self.path}: this result came from stored heatmaps, without its photo; locate it again")
+        return self.image
+
+
+def find(
+    label: int,
+    name: str,
+    score: float,
+    heatmap: Float[np.ndarray, "h w"],
+    size: tuple[int, int],
+    threshold: Threshold,
+    keep: Keep = "largest",
+    box: Float[np.ndarray, "1 4"] | None = None,
+) -> Finding:
+    """Cuts the heatmap of a class into boxes in pixels of a photo of (W, H).
+
+    box: x0 y0 x1 y1 as shares of the photo, where the method regressed it: it is taken instead.
+
+    They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing. Where nothing is
+    found the whole photo is the box: a constant map, or one with a value that is no number.
+    """
+    # asked of the map itself: resized, a constant is no longer quite constant
+    silent = not np.isfinite(heatmap).all() or heatmap.min() == heatmap.max()
+    grid = normalise(heatmap, (GRID, GRID))
+    if box is not None:
+        chance = confidence(grid, GRID * box, threshold)
+        return Finding(label, name, score, scale_boxes(box, (1, 1), size), chance, heatmap, regressed=True)
+    boxes = np.zeros((0, 4)) if silent else find_boxes(grid, threshold, keep)
+    if len(boxes) == 0:
+        return Finding(label, name, score, np.array([[0.0, 0.0, *size]]), np.zeros(1), heatmap, whole_image=True)
+    chance = confidence(grid, boxes, threshold)
+    return Finding(label, name, score, scale_boxes(boxes, (GRID, GRID), size), chance, heatmap)

@@ -1,0 +1,1 @@
+"""How a trained network is asked where: one read-out, one file."""

@@ -1,0 +1,196 @@
+"""A run folder: what a trained network is made of, written and read.
+
+run.json            method, hyper-parameters, settings, classes, data, versions
+best.safetensors    tensors of the epoch with the best validation accuracy, with best.json
+last.safetensors    tensors of the last epoch, with last.json
+threshold.json      where heatmaps are cut, once chosen on the validation photos of the training data
+metrics.csv         every loss term and validation accuracy
+sheets/             heatmaps on validation photos, every few epochs
+resume.ckpt         state of the optimiser, for --resume
+"""
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from wsol.backbones import build_backbone
+from wsol.boxes.rule import Threshold, check_threshold
+from wsol.errors import WsolError
+from wsol.localizer import Localizer
+from wsol.methods.contract import Method
+from wsol.methods.stack import Stack, stack
+from wsol.readouts.contract import Own, Readout
+from wsol.runs.settings import Resolved, plain, resolve
+from wsol.system import processes
+from wsol.system.files import read_json, write_json, write_whole
+
+Checkpoint = Literal["best", "last"]
+RETRAIN = "train again"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and how its network came about.
+
+    stack: its method.
+    resolved: all settings.
+    classes: names, by index.
+    data: name of the training data.
+    several: whether a photo may have several classes.
+    validation: fingerprint of the photos that chose the checkpoint, see `Dataset.fingerprint`.
+    """
+
+    folder: Path
+    stack: Stack
+    resolved: Resolved
+    classes: tuple[str, ...]
+    data: str
+    several: bool = False
+    validation: str = ""
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {self.stack.title}, {len(self.classes)} classes of {self.data})"
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Run":
+        """The run that a folder holds. Raises WsolError, naming the file, where it is none or damaged."""
+        folder = Path(folder)
+        path = folder / "run.json"
+        if not path.is_file():
+            raise WsolError(f"{folder}: no run is stored here (run.json is missing); give the --output of wsol train")
+        about = read_json(path, RETRAIN)
+        try:
+            methods = _methods(str(about["method"]), about.get("packages", {}))
+            resolved = resolve(methods, None, about["settings"] | about["options"] | about.get("at_test", {}))
+            if resolved.settings.backbone is None:
+                raise KeyError("backbone")
+            several, validation = bool(about.get("several", False)), str(about.get("validation", ""))
+            return cls(folder, methods, resolved, tuple(about["classes"]), about["data"], several, validation)
+        except (KeyError, TypeError) as error:
+            raise WsolError(f"{path}: incomplete ({error}); {RETRAIN}") from error
+        except WsolError as error:
+            raise WsolError(f"{path}: {error}") from error
+
+    def describe(self) -> None:
+        """Writes run.json."""
+        libraries = ("wsol", "torch", "torchvision", "timm", "lightning")
+        entries = {
+            "method": self.stack.key,
+            "packages": {entry.name: [entry.package, entry.version] for entry in self.stack.entries},
+            "options": plain(self.resolved.options),
+            "at_test": plain(self.resolved.at_test),
+            "settings": plain(self.resolved.settings),
+            "classes": list(self.classes),
+            "several": self.several,
+            "data": self.data,
+            "validation": self.validation,
+            "versions": {name: version(name) for name in libraries} | {"python": platform.python_version()},
+        }
+        write_json(self.folder / "run.json", entries)
+
+    def build(self, load: bool = True) -> Method:
+        """The network, fresh.
+
+        load: whether the backbone's weights are read; not needed where a checkpoint follows.
+
+        Raises WsolError for hyper-parameters that the method refuses.
+        """
+        settings = self.resolved.settings
+        weights = None if settings.weights == "none" else settings.weights
+        assert settings.backbone is not None, "training settles the backbone before it builds"
+        map_stride = None if settings.map_stride == "own" else settings.map_stride
+        backbone = build_backbone(settings.backbone, weights, settings.end, map_stride, settings.kept_strides, load)
+        return self.stack.build(backbone, len(self.classes), **self.resolved.options)
+
+    def open(self, checkpoint: Checkpoint = "best", readout: Readout | None = None, **at_test: Any) -> Localizer:
+        """The trained network, on the GPU where there is one.
+
+        checkpoint: which of its networks.
+        readout: how it is asked where; None for the method's own heatmaps.
+        at_test: settings of the method's own heatmaps, over the run's.
+
+        Raises WsolError, naming the file, where a checkpoint is missing, damaged or of another network.
+        """
+        resolved = resolve(self.stack, None, self.resolved.all | at_test)
+        own = Own(resolved.at_test)
+        method = self.build(load=False)
+        restore(method, self.folder / f"{checkpoint}.safetensors")
+        threshold, source = self._threshold(checkpoint, resolved.at_test if readout is None else None)
+        return Localizer(
+            method.to(processes.device()).eval(),
+            self.classes,
+            self.resolved.settings.image_size,
+            self.several,
+            threshold,
+            source,
+            readout or own,
+            str(self.folder),
+            self.folder,
+            {"method": self.stack.title, "checkpoint": checkpoint, **self.figures(checkpoint)},
+        )
+
+    def figures(self, checkpoint: Checkpoint = "best") -> dict[str, Any]:
+        """What training knew of a checkpoint: its epoch, losses and validation accuracy."""
+        return read_json(self.folder / f"{checkpoint}.json", RETRAIN)
+
+    def keep_threshold(self, threshold: float, checkpoint: str, images: int) -> None:
+        """Stores the threshold that was best on the validation photos of the training data, for locating."""
+        entries = {"threshold": threshold, "images": images, "checkpoint": checkpoint, "validation": self.validation}
+        write_json(self.folder / "threshold.json", entries | {"at_test": plain(self.resolved.at_test)})
+
+    def _threshold(self, checkpoint: str, at_test: dict[str, Any] | None) -> tuple[Threshold, str]:
+        """The recipe's threshold; the stored one, if it was chosen for these heatmaps; else "auto"."""
+        if self.resolved.settings.threshold is not None:
+            return self.resolved.settings.threshold, "recipe"
+        path = self.folder / "threshold.json"
+        if at_test is None or not path.is_file():
+            return "auto", "auto"
+        stored = read_json(path, "remove it, then evaluate again")
+        if (stored.get("checkpoint"), stored.get("at_test")) != (checkpoint, plain(at_test)):
+            return "auto", "auto"
+        try:
+            check_threshold(threshold := float(stored["threshold"]))
+        except (KeyError, TypeError, ValueError, WsolError) as error:
+            raise WsolError(f"{path}: holds no threshold ({error}); remove it, then evaluate again") from error
+        return threshold, "validation"
+
+
+def save(method: Method, path: Path, about: dict[str, Any]) -> None:
+    """Writes a network's tensors to `path` and what is known of them beside it, each file whole or not at all."""
+    tensors = {name: value.contiguous() for name, value in method.state_dict().items()}
+    write_whole(path, lambda temporary: temporary.write_bytes(to_bytes(tensors)))
+    write_json(path.with_suffix(".json"), about)
+
+
+def restore(method: Method, path: Path) -> None:
+    """Loads tensors that `save` wrote. Raises WsolError naming the file when they are damaged or do not fit."""
+    if not path.is_file():
+        raise WsolError(f"{path}: the run has no such checkpoint; train it, or choose another --checkpoint")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+        method.load_state_dict(tensors)
+    except PermissionError as error:
+        raise WsolError(f"{path}: may not be read by this account; change its permissions") from error
+    except (SafetensorError, OSError) as error:
+        raise WsolError(f"{path}: damaged ({error}); use the other checkpoint or train again with --resume") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise WsolError(f"{path}: does not fit the network of run.json: {first[:200]}") from error
+
+
+def _methods(name: str, packages: dict[str, Any]) -> Stack:
+    """The run's method. Raises WsolError that names the package that it came from, where that is not installed."""
+    try:
+        return stack(name)
+    except WsolError as error:
+        for method, (package, release) in packages.items():
+            if package and package != "wsol" and method in str(error):
+                raise WsolError(f"{error}; it came from {package} {release}: pip install {package}") from error
+        raise

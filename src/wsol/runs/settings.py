@@ -1,0 +1,152 @@
+"""How a method is trained: the settings, where they come from (defaults, recipe, caller), and their errors."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from wsol.boxes.rule import Threshold, check_threshold
+from wsol.errors import WsolError
+from wsol.methods.stack import Stack
+from wsol.registry import check_key
+from wsol.runs.recipes import read_recipe
+from wsol.system.values import cast
+
+NOT_NEGATIVE = (
+    "epochs",
+    "learning_rate",
+    "head_rate",
+    "bias_rate",
+    "momentum",
+    "weight_decay",
+    "decay",
+    "warmup",
+    "clip",
+)
+NOT_NEGATIVE += ("kept_strides", "seed", "val_per_class", "sheet_every", "workers")
+GONE = {
+    "head_prefix": "a method names its new layers; BAS and AEPL have mask_rate",
+    "parts": "SLT-Net is its localizer; train `regressor` on its boxes and `cam` for the classes",
+}
+LEAST = dict.fromkeys(NOT_NEGATIVE, 0) | {"batch_size": 1, "map_stride": 1, "image_size": 8}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything about a training run that is no hyper-parameter of its method.
+
+    backbone: architecture; None reads it off the name of the weights file, else resnet50.
+    weights: "pretrained" (the library's own, downloaded), "none" (from scratch) or the path of a state dict.
+    end: boundary of the backbone to end at; None is the last.
+    map_stride: image pixels per cell of the last map (16 or 8), or the library network's "own".
+    kept_strides: strided stages at the end that keep their stride, earlier ones being lowered instead (BAS: 1).
+    image_size: side of the square network input, pixels.
+    epochs: passes over the training photos; 0 saves the network as it is.
+    batch_size: photos a step.
+    learning_rate: of the backbone's weights.
+    head_rate: factor on the learning rate for new layers, which the method names.
+    bias_rate: factor on the learning rate for biases.
+    momentum: of SGD, Nesterov's.
+    weight_decay: of SGD.
+    schedule: of the learning rate.
+    milestones: epochs after which schedule "step" multiplies the rate by `decay`.
+    decay: factor of schedule "step".
+    warmup: epochs in which the learning rate rises linearly from 0.
+    clip: largest norm of the gradient; 0 for no clipping.
+    precision: "auto" takes bf16 where the machine has units for it.
+    seed: of everything random.
+    threshold: share of the heatmap's peak at which a box is cut; None: chosen on validation boxes when evaluating
+        such a data set, else "auto".
+    val_per_class: photos a class that CUB, ILSVRC and Pet hold back from training for validation.
+    sheet_every: epochs between contact sheets of heatmaps; 0 for none.
+    workers: processes that read photos.
+    on_bad_image: what to do with photos that cannot be read.
+    pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
+        of `wsol locate RUN PHOTOS --format json`.
+    """
+
+    backbone: str | None = None
+    weights: str = "pretrained"
+    end: str | None = None
+    map_stride: int | Literal["own"] = 16
+    kept_strides: int = 0
+    image_size: int = 224
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    head_rate: float = 10.0
+    bias_rate: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["constant", "step", "cosine", "polynomial", "onecycle"] = "cosine"
+    milestones: tuple[float, ...] = ()
+    decay: float = 0.1
+    warmup: float = 0.0
+    clip: float = 0.0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    seed: int = 0
+    threshold: Threshold | None = None
+    val_per_class: int = 5
+    sheet_every: int = 5
+    workers: int = 2
+    on_bad_image: Literal["raise", "skip"] = "raise"
+    pseudo_boxes: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises WsolError for numbers that cannot be."""
+        for name, least in LEAST.items():
+            if (value := getattr(self, name)) != "own" and not least <= value < math.inf:
+                raise WsolError(f"{name} cannot be {value}; it must be at least {least}")
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a run is made with.
+
+    settings: of its training.
+    options: hyper-parameters of its method.
+    at_test: what counts at test alone, see `wsol.methods.stack.Stack.at_test`.
+    """
+
+    settings: Settings
+    options: dict[str, Any]
+    at_test: dict[str, Any]
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """What the weights depend on, as JSON holds it."""
+        return {name: value for name, value in plain(self.settings).items() if name != "threshold"} | plain(self.options)
+
+    @property
+    def all(self) -> dict[str, Any]:
+        """Everything, as JSON holds it."""
+        return plain(self.settings) | plain(self.options) | plain(self.at_test)
+
+
+def resolve(stack: Stack, recipe: str | Path | None, given: dict[str, Any]) -> Resolved:
+    """Settings and hyper-parameters: defaults, then the recipe's, then what the caller gave.
+
+    Raises WsolError for an unknown key (with a suggestion) or a value of the wrong kind.
+    """
+    kinds = {field.name: field.type for field in fields(Settings)}
+    kinds |= {name: parameter.annotation for name, parameter in (stack.options | stack.at_test).items()}
+    values: dict[str, Any] = {}
+    for source, entries in ((f"recipe {recipe}", read_recipe(stack.recipes_from, recipe)), ("setting", given)):
+        for key, value in entries.items():
+            if key in GONE and key not in kinds:
+                raise WsolError(f"{source}: {key} is no setting any more: {GONE[key]}")
+            check_key(key, kinds, f"{source}: {stack.title} has no setting")
+            values[key] = cast(value, kinds[key], f"{source}: {key}")
+    options, at_test = (
+        {name: values.pop(name, parameter.default) for name, parameter in parameters.items()}
+        for parameters in (stack.options, stack.at_test)
+    )
+    return Resolved(Settings(**values), options, at_test)
+
+
+def plain(values: Settings | dict[str, Any]) -> dict[str, Any]:
+    """Settings as YAML and JSON hold them: tuples become lists."""
+    entries = asdict(values) if isinstance(values, Settings) else values
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in entries.items()}

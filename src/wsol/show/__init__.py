@@ -1,0 +1,1 @@
+"""Pictures and pages of results; no network is run here."""

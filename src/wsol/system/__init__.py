@@ -1,0 +1,1 @@
+"""Files, console and processes: everything that touches the machine."""

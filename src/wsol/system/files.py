@@ -1,0 +1,76 @@
+"""Files of our own: one way in, which names the file that cannot be read, and one way out, whole or not at all."""
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wsol.errors import WsolError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def read_json(path: Path, fix: str = "train or evaluate again") -> dict[str, Any]:
+    """A JSON object.
+
+    fix: what the error advises.
+
+    Raises WsolError naming the file when it is missing or damaged.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WsolError(f"{path}: not readable as JSON ({error}); {fix}") from error
+    if not isinstance(entries, dict):
+        raise WsolError(f"{path}: holds no JSON object; {fix}")
+    return entries
+
+
+def write_json(path: Path, entries: dict[str, Any]) -> None:
+    """Writes a JSON object, whole or not at all. Raises WsolError naming the file when the disk refuses."""
+    text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a small text file, whole or not at all."""
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_yaml(path: Any, what: str) -> dict[str, Any]:
+    """The entries of a YAML file. Raises WsolError, naming the file, where it holds none."""
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WsolError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(entries, dict):
+        raise WsolError(f"{path}: a {what} is a list of `key: value` lines")
+    return {str(key): value for key, value in entries.items()}
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Writes a file under a temporary name beside it and renames it once it is whole.
+
+    write: fills the temporary file.
+
+    Raises WsolError naming the file and the fix when the disk refuses.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise WsolError(f"{path}: could not be written ({error.strerror or error}); {advice(error)}") from error
+
+
+def advice(error: OSError) -> str:
+    """What helps when a file cannot be written."""
+    return "free some space" if error.errno in NO_ROOM else "choose another --output, or allow writing there"

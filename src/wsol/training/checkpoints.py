@@ -1,0 +1,83 @@
+"""What training leaves in the run folder as it goes: checkpoints and contact sheets."""
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+
+from wsol.boxes.rule import normalise
+from wsol.data import Dataset
+from wsol.data.crops import evaluation_view
+from wsol.localizer import Localizer
+from wsol.methods.contract import Method
+from wsol.readouts.contract import Own
+from wsol.runs.folder import Run, save
+from wsol.show.draw import contact_sheet, overlay
+
+SIDE = 224  # of a photo on a contact sheet, pixels
+
+
+class Checkpoints(L.Callback):
+    """Saves last and best networks each epoch, the optimiser's state, and a contact sheet every few epochs.
+
+    Best is the highest validation Top1Cls, the later epoch on a tie and without validation photos: boxes play no part.
+
+    run: its folder.
+    method: the network that is trained.
+    validation: photos, some of which the sheets show.
+    photos: how many.
+    """
+
+    def __init__(self, run: Run, method: Method, validation: Dataset, photos: int = 8) -> None:
+        self.run, self.method, self.validation = run, method, validation
+        self.best = -1.0
+        self.shown = np.linspace(0, len(validation) - 1, min(photos, len(validation))).astype(int).tolist()
+
+    def save_untrained(self) -> None:
+        """The network as it was built, as both checkpoints."""
+        for name in ("best", "last"):
+            save(self.method, self.run.folder / f"{name}.safetensors", {"epoch": 0})
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        epoch, folder = trainer.current_epoch + 1, self.run.folder
+        about = {"epoch": epoch} | {name: float(value) for name, value in trainer.callback_metrics.items()}
+        save(self.method, folder / "last.safetensors", about)
+        figure = about.get("Top1Cls", 100.0)
+        if figure >= self.best:
+            self.best = figure
+            save(self.method, folder / "best.safetensors", about)
+        partial = folder / "resume.ckpt.part"
+        trainer.save_checkpoint(partial)
+        partial.replace(folder / "resume.ckpt")
+        every = self.run.resolved.settings.sheet_every
+        if every and len(self.shown) and (epoch % every == 0 or epoch == trainer.max_epochs):
+            self.draw(epoch)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, KeyboardInterrupt):
+            save(self.method, self.run.folder / "last.safetensors", {"epoch": trainer.current_epoch, "cut": True})
+            if not (self.run.folder / "best.safetensors").exists():
+                save(self.method, self.run.folder / "best.safetensors", {"epoch": trainer.current_epoch})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def draw(self, epoch: int) -> None:
+        """Heatmaps of the true class on a few validation photos, without any box."""
+        size, readout = self.run.resolved.settings.image_size, Own(self.run.resolved.at_test)
+        localizer = Localizer(self.method, self.run.classes, size, self.run.several, readout=readout)
+        images = [self.validation.image(index) for index in self.shown]
+        labels = [self.validation.samples[index].label for index in self.shown]
+        views = torch.stack([evaluation_view(image, size) for image in images])
+        heatmaps = localizer.look(views, torch.tensor(labels)[:, None]).heatmaps[:, 0].numpy()
+        cells = [
+            (overlay(image.resize((SIDE, SIDE)), normalise(heatmap, (SIDE, SIDE))), self.run.classes[label])
+            for image, label, heatmap in zip(images, labels, heatmaps, strict=True)
+        ]
+        folder = self.run.folder / "sheets"
+        folder.mkdir(exist_ok=True)
+        contact_sheet([cells]).save(folder / f"epoch_{epoch:03d}.png")

@@ -1,0 +1,122 @@
+"""The generic loop: the sum of any method's loss terms, minimised by SGD."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from wsol.errors import WsolError
+from wsol.methods.contract import Method
+from wsol.metrics import ranks
+from wsol.runs.settings import Settings
+
+
+class Loop(L.LightningModule):
+    """Trains any method; it takes the gradients of each part of a loss before the next part is computed.
+
+    method: the network.
+    settings: of its training.
+    steps_per_epoch: batches of an epoch.
+
+    Raises WsolError when the loss is no longer finite.
+    """
+
+    def __init__(self, method: Method, settings: Settings, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.settings, self.steps_per_epoch = settings, steps_per_epoch
+
+    def on_train_epoch_start(self) -> None:
+        # what a method draws in an epoch depends on its number alone, also in a resumed run
+        torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
+
+    def training_step(self, batch: list[Tensor]) -> Tensor:
+        images, labels, *boxes = batch
+        images = images.contiguous(memory_format=torch.channels_last)
+        optimiser: Any = self.optimizers()
+        optimiser.zero_grad()
+        terms: dict[str, Tensor] = {}
+        for part in self.method.loss_parts(images, labels, **self._asked(boxes)):
+            loss = torch.stack([term.float() for term in part.values()]).sum()
+            if not torch.isfinite(loss):
+                values = ", ".join(f"{name} {term.item():.3g}" for name, term in part.items())
+                raise WsolError(f"the loss is no longer finite ({values}); lower --learning-rate or set --clip 5")
+            with torch.autocast(self.device.type, enabled=False):
+                self.manual_backward(loss)
+            terms |= {name: term.detach() for name, term in part.items()}
+        if self.settings.clip:
+            self.clip_gradients(optimiser, self.settings.clip, "norm")
+        optimiser.step()
+        scheduler: Any = self.lr_schedulers()
+        scheduler.step()
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        named = {f"loss/{name}": term for name, term in terms.items()} | {"loss/total": total}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(labels))
+        return total
+
+    def validation_step(self, batch: list[Tensor]) -> None:
+        images, labels = batch[0], batch[1]
+        logits = self.method.predict(images.contiguous(memory_format=torch.channels_last)).logits
+        right = ranks(logits, labels) < 1
+        self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(labels))
+
+    def configure_optimizers(self) -> Any:
+        settings = self.settings
+        optimiser = torch.optim.SGD(
+            parameter_groups(self.method, settings),
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+            weight_decay=settings.weight_decay,
+        )
+        steps = settings.epochs * self.steps_per_epoch
+        return [optimiser], [{"scheduler": schedule(optimiser, settings, steps), "interval": "step"}]
+
+    def _asked(self, boxes: Sequence[Tensor]) -> dict[str, Any]:
+        """What a method's loss declares beside images and labels."""
+        done = self.global_step / max(self.settings.epochs * self.steps_per_epoch, 1)
+        progress = {"progress": done} if "progress" in self.method.asked else {}
+        return progress | ({"pseudo_boxes": boxes[0]} if boxes else {})
+
+
+def parameter_groups(method: Method, settings: Settings) -> list[dict[str, Any]]:
+    """The papers' groups: new layers take head_rate, biases bias_rate, both multiplied (x1, x2, x10, x20)."""
+    new = {id(parameter) for layer in method.new_layers() for parameter in layer.parameters()}
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in new, name.endswith("bias")), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": settings.learning_rate
+            * (settings.head_rate if of_new_layers else 1)
+            * (settings.bias_rate if of_biases else 1),
+        }
+        for (of_new_layers, of_biases), parameters in groups.items()
+    ]
+
+
+def schedule(optimiser: torch.optim.Optimizer, settings: Settings, steps: int) -> LRScheduler:
+    """The learning rate's course over `steps`, after a linear warm-up; "polynomial" has the power 0.9."""
+    if settings.schedule == "onecycle":
+        return OneCycleLR(optimiser, [group["lr"] for group in optimiser.param_groups], total_steps=max(steps, 2))
+    per_epoch = steps / max(settings.epochs, 1)
+    warm = settings.warmup * per_epoch
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        if settings.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+        if settings.schedule == "polynomial":
+            return (1 - (step - warm) / max(steps - warm, 1)) ** 0.9
+        if settings.schedule == "step":
+            return settings.decay ** sum(step >= epoch * per_epoch for epoch in settings.milestones)
+        return 1.0
+
+    return LambdaLR(optimiser, factor)

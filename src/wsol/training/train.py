@@ -1,0 +1,177 @@
+"""Training: one loop for all methods, Lightning underneath. It reads photos and labels, never boxes or masks."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from wsol.backbones import backbone_for
+from wsol.data import Dataset, open_data, readable
+from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
+from wsol.data.pseudo_boxes import read_pseudo_boxes
+from wsol.errors import WsolError
+from wsol.methods.contract import Method
+from wsol.methods.stack import Stack, stack
+from wsol.runs.folder import Run
+from wsol.runs.recipes import recipes_of
+from wsol.runs.settings import Settings, resolve
+from wsol.training.checkpoints import Checkpoints
+from wsol.training.loop import Loop
+from wsol.training.pace import use_bf16
+from wsol.training.progress import Progress
+from wsol.training.resume import check_resumable, csv_log, epochs_in, learnt
+
+Photos = str | Path | tuple[Dataset, Dataset]
+
+
+def train(
+    method: str,
+    data: Photos,
+    output: str | Path,
+    *,
+    recipe: str | Path | None = None,
+    resume: bool = False,
+    **given: Any,
+) -> Run:
+    """Train a method on photos with class labels and leave a run folder.
+
+    method: its name, see `wsol methods`; `has+eil` is one method around another.
+    data: a folder of class folders, a CSV, a known data set's folder, or `creatures`; in Python also two data sets,
+        (training, validation).
+    output: the run folder to write.
+    recipe: name of a recipe of the method, or a YAML file.
+    resume: continue the run in the output folder.
+    given: settings (wsol.runs.settings.Settings) and the method's hyper-parameters, over the recipe's.
+
+    Returns the run. Raises WsolError for anything that a user can fix.
+    """
+    methods, folder = stack(method), Path(output)
+    if recipe is None and str(data) == "creatures" and "creatures" in recipes_of(methods.recipes_from):
+        recipe = "creatures"
+    resolved = resolve(methods, recipe, given)
+    resolved = replace(resolved, settings=_with_backbone(resolved.settings))
+    if learnt(folder) and not resume:
+        raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
+
+    L.seed_everything(resolved.settings.seed, workers=True, verbose=False)
+    training, validation = _photos(data, resolved.settings)
+    several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
+    run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
+    network = run.build()
+    if resume:
+        check_resumable(run)
+    training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
+    run.describe()
+    fit(run, network, training, validation, resume)
+    return run
+
+
+def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False) -> None:
+    """Runs the loop on two splits; writes checkpoints, logs and contact sheets into the run's folder."""
+    settings, folder = run.resolved.settings, run.folder
+    loading: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "num_workers": settings.workers,
+        "persistent_workers": settings.workers > 0,
+    }
+    state = folder / "resume.ckpt"
+    resume = resume and state.exists()
+    begun = epochs_in(state) if resume else 0
+    boxes = _pseudo_boxes(run.stack, method, settings, training)
+    batches = DataLoader(
+        TrainingImages(training, settings.image_size, settings.seed, boxes),
+        sampler=Shuffled(len(training), settings.seed, begun),
+        drop_last=True,
+        generator=torch.Generator(),
+        **loading,
+    )
+    if len(batches) == 0:
+        raise WsolError(
+            f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}; "
+            "give a smaller --batch-size"
+        )
+    loop = Loop(method, settings, len(batches))
+    checkpoints = Checkpoints(run, method, validation)
+    if settings.epochs == 0:
+        checkpoints.save_untrained()
+        return
+    with _quiet():
+        trainer = L.Trainer(
+            max_epochs=settings.epochs,
+            precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
+            callbacks=[Progress(), checkpoints],
+            logger=_logs(folder, begun),
+            log_every_n_steps=10,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            accelerator="auto",
+            devices=1,
+        )
+        views = EvaluationImages(validation, settings.image_size)
+        checking = DataLoader(views, generator=torch.Generator(), collate_fn=collate, **loading)
+        try:
+            trainer.fit(loop, batches, checking, ckpt_path=state if resume else None, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C, which it then ignores for good
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from error
+
+
+def _with_backbone(settings: Settings) -> Settings:
+    if settings.weights in ("pretrained", "none"):
+        return replace(settings, backbone=settings.backbone or "resnet50")
+    path = Path(settings.weights).absolute()
+    return replace(settings, weights=str(path), backbone=settings.backbone or backbone_for(path))
+
+
+def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
+    if isinstance(data, tuple):
+        training, validation = data
+    elif isinstance(data, Dataset):
+        raise WsolError(f"{data.name}: one data set cannot be both; give two, (training, validation)")
+    else:
+        training, validation = (
+            open_data(data, split, size=settings.image_size * 8 // 7, val_per_class=settings.val_per_class)
+            for split in ("train", "val")
+        )
+    if len(training.classes) < 2:
+        name = training.name if isinstance(data, tuple) else data
+        raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
+    return training, validation
+
+
+def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:
+    if settings.pseudo_boxes is None:
+        return None
+    if "pseudo_boxes" not in method.asked:
+        raise WsolError(f"{methods.title} learns from no boxes; leave --pseudo-boxes out")
+    return read_pseudo_boxes(settings.pseudo_boxes, [sample.id for sample in training.samples])
+
+
+def _logs(folder: Path, begun: int) -> list[Logger]:
+    """metrics.csv, and TensorBoard's events where it is installed."""
+    events = [TensorBoardLogger(folder, "", "")] if find_spec("tensorboard") else []
+    return [csv_log(folder, begun), *events]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's hints are for people who write loops."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
