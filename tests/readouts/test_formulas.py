@@ -100,12 +100,15 @@ def test_gradcam_plus_plus_of_vanishing_gradients_is_half_the_sum_of_the_positiv
         )
 
 
-def test_gradcam_plus_plus_of_a_zero_denominator_is_finite() -> None:
-    """2 + g sum A is exactly 0: one channel of gradient 1 a cell whose features sum to -2."""
+def test_gradcam_plus_plus_leaves_out_a_cell_whose_denominator_is_zero() -> None:
+    """Every gradient is 1; one channel sums to -2, so that 2 + g sum A is 0, the nine others sum to 1."""
     network, images = cam(head_depth=0), photos()
     torch.nn.init.constant_(network.head.classifier.weight, 16)
-    with network.backbone.edited(-1, lambda features: torch.full_like(features, -2 / 16)):
-        assert (look(GradCAMPlusPlus(), network, images) == 0).all()
+    given = torch.full((2, 10, 4, 4), 1 / 16, dtype=torch.float64)
+    given[:, 0] = -2 / 16
+    with network.backbone.edited(-1, lambda _: given):
+        heatmaps = look(GradCAMPlusPlus(), network, images)
+    torch.testing.assert_close(heatmaps, torch.full_like(heatmaps, 9 * 16 * (1 / 3) * (1 / 16)))
 
 
 def test_scorecam_does_not_depend_on_its_batch() -> None:
