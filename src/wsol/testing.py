@@ -120,7 +120,10 @@ def losses(method: Method, images: Tensor, labels: Labels) -> Terms:
 def settings_are_explained_and_have_defaults(subject: Subject) -> None:
     for kind in subject.kinds:
         told = "\n".join(inspect.cleandoc(base.__doc__ or "") for base in kind.__mro__)
-        for name, setting in options_of(kind).items():
+        asked = inspect.signature(kind.heatmaps).parameters.values()
+        at_test = [setting for setting in asked if setting.kind is inspect.Parameter.KEYWORD_ONLY]
+        for setting in (*options_of(kind).values(), *at_test):
+            name = setting.name
             subject.must(setting.default is not inspect.Parameter.empty, f"the setting {name!r} has no default")
             subject.must(re.search(rf"(?m)^{name}: \S", told), f"no docstring has a line `{name}: what it is`")
 

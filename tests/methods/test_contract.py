@@ -182,6 +182,11 @@ class ExplainsNothing(CAM):
         super().__init__(backbone, classes)
 
 
+class AsksAtTestWithoutAWord(CAM):
+    def heatmaps(self, prediction, classes, *, power=1):
+        return super().heatmaps(prediction, classes) ** power
+
+
 class LosesAPart(CAM):
     def loss_parts(self, images, labels):
         yield {"classification": 2 * super().loss(images, labels)["classification"]}
@@ -209,6 +214,7 @@ class OverflowsInHalfPrecision(CAM):
         (CallsTheBackboneNew, "a part of the backbone"),
         (HasNoDefault, "'strength' has no default"),
         (ExplainsNothing, "no docstring has a line `strength"),
+        (AsksAtTestWithoutAWord, "no docstring has a line `power"),
         (LosesAPart, "differs between loss_parts and loss"),
         (OverflowsInHalfPrecision, "under bf16"),
     ],

@@ -15,10 +15,10 @@ from wsol.nn.heads import Head
 
 PRINTED = {
     "acol": {"erase_threshold": 0.6},  # Zhang et al. 2018, Table 6: best on ILSVRC
-    "eil": {"erase_threshold": 0.7, "sigma": 2.0},  # Mai et al. 2020, section 4.1, and Table 5: best of both
-    "meil": {"erase_threshold": 0.7, "variant": "I", "boundaries": (-3, -2)},  # Table 6; VGG16: pool3 and pool4
+    "eil": {"erase_threshold": 0.7, "sigma": 2.0},  # Mai et al. 2020, section 4, and Table 2: best
+    "meil": {"erase_threshold": 0.7, "variant": "I", "boundaries": (-3, -2)},  # and Table 3: pool3, pool4
     "sltnet": {"alpha": 0.4, "best": 30, "beta": 10.0},  # Guo et al. 2021, section 4.1: CUB
-    "ega": {  # Benassou et al. 2021, section 4
+    "ega": {  # Benassou et al. 2021, section 4.1 and Table 7
         "epsilon": 1.0,
         "step": 1.0,
         "iterations": 1,
@@ -28,10 +28,10 @@ PRINTED = {
         "head_width": 1024,
     },
     "bas": {"background_weight": 1.0, "foreground_weight": 0.5, "area_weight": 1.5},  # Wu et al. 2022, MobileNetV1
-    "regressor": {"box_width": 512},  # Zhang et al. 2020 (PSOL), section 4.1
-    "has": {"hide_rate": 0.5, "patch": 32},  # Kumar Singh and Lee 2017, section 4.1: HaS-32
-    "cutmix": {"mix_rate": 1.0, "mix_shape": 1.0},  # Yun et al. 2019, section 4.1: ImageNet
-    "adl": {"drop_rate": 0.75, "drop_threshold": 0.8, "drop_at": (-3, -2, -1)},  # Choe and Shim 2019, section 4: VGG
+    "regressor": {"box_width": 512},  # Zhang et al. 2020 (PSOL) and its code
+    "has": {"hide_rate": 0.5, "patch": 32},  # Kumar Singh and Lee 2017: HaS-32
+    "cutmix": {"mix_rate": 1.0, "mix_shape": 1.0},  # Yun et al. 2019: ImageNet
+    "adl": {"drop_rate": 0.75, "drop_threshold": 0.8, "drop_at": (-3, -2, -1)},  # Choe and Shim 2019: VGG16
 }
 CASES = [(name, setting, value) for name, settings in PRINTED.items() for setting, value in settings.items()]
 

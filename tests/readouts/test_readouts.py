@@ -140,6 +140,15 @@ def test_patches_of_a_transformer_are_answered_at_every_block(name: str, boundar
 
 
 @EVERY
+@pytest.mark.filterwarnings("error")
+def test_a_map_of_one_cell_is_answered_with_numbers(name: str) -> None:
+    network, (images, _) = built("cam"), batch(4)
+    settings = {"channels": 3} if name == "scorecam" else {}
+    heatmaps = looked(name, network, images, **settings)
+    assert heatmaps.shape == (4, 3, *((4, 4) if name == "saliency" else (1, 1))) and torch.isfinite(heatmaps).all()
+
+
+@EVERY
 def test_the_callers_gradient_mode_neither_matters_nor_changes(name: str) -> None:
     network, (images, _) = built("cam"), batch()
     expected = looked(name, network, images)

@@ -234,8 +234,9 @@ def _sites(outputs: list[tuple[str, Tensor]], side: int) -> list[tuple[Site, Ten
     sites = []
     cells = None  # of the last map, which in a transformer is that of the patch embedding
     runs = Counter(path for path, _ in outputs)
+    lengths = {x.shape[1] for _, x in outputs if x.dim() == 3}
     for path, x in outputs:
-        if runs[path] > 1:
+        if runs[path] > 1 or (x.dim() == 4 and x.shape[2] in lengths):  # the latter are heads, or their attention
             continue
         if x.dim() == 4 and 1 < x.shape[2] == x.shape[3] < side:
             cells = (x.shape[2], x.shape[3])

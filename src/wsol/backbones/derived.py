@@ -56,14 +56,16 @@ def library_classifier(name: str, weights: str | Path, classes: int) -> tuple[nn
     """
     source, _, rest = name.partition(":")
     download = weights == "pretrained"
-    options = {} if download else {"num_classes": classes}
+    options: dict[str, Any] = {} if download else {"num_classes": classes}
     try:
         if source == "torchvision":
             preset, first = _torchvisions_preset(rest)
             network = fetch(torchvision_network(partial(models.get_model, rest, **options), first), True, download)
             statistics, size = (tuple(preset.mean), tuple(preset.std)), preset.crop_size[0]
         else:
-            network: Any = fetch(timm_network(rest if source == "timm" else name, **options), True, download)
+            name = rest if source == "timm" else name
+            _check_timms(name)
+            network: Any = fetch(timm_network(name, **options), True, download)
             config = network.pretrained_cfg
             statistics, size = (tuple(config["mean"]), tuple(config["std"])), config["input_size"][-1]
     except WsolError:
@@ -76,13 +78,12 @@ def library_classifier(name: str, weights: str | Path, classes: int) -> tuple[nn
 
 
 def _of_timm(name: str) -> Maker:
-    if ":" not in name:
-        registry.check_key(name.partition(".")[0], timm.list_models(), "timm has no network")
+    _check_timms(name)
     network: Any = fetch(timm_network(name), own=True, download=False).eval()
     config = network.pretrained_cfg
     statistics = (tuple(config["mean"]), tuple(config["std"]))
     if isinstance(network, VisionTransformer | Eva):
-        return Transformer(timm_network(name, dynamic_img_size=True), statistics)
+        return Transformer(timm_network(name, dynamic_img_size=True), statistics, _patch_classifier(network))
     cuts = [info["module"] for info in network.feature_info] if hasattr(network, "feature_info") else []
     return _chained(timm_network(name), network, network.forward_features, cuts, statistics)
 
@@ -95,6 +96,12 @@ def _of_torchvision(name: str) -> Maker:
     network = fetch(make, own=True, download=False).eval()
     statistics = (tuple(preset.mean), tuple(preset.std))
     return _chained(make, network, lambda images: _last_map(network, images), list(CONTAINERS), statistics)
+
+
+def _check_timms(name: str) -> None:
+    """Raises WsolError, with a suggestion, where timm has no network of that name; hubs and folders know theirs."""
+    if ":" not in name:
+        registry.check_key(name.partition(".")[0], timm.list_models(), "timm has no network")
 
 
 def _torchvisions_preset(name: str) -> tuple[Any, str]:
@@ -152,6 +159,16 @@ def classifier_of(network: nn.Module, images: Tensor, features: Tensor) -> str |
             if direct.shape == logits.shape and torch.allclose(direct, logits, atol=1e-4 * float(logits.abs().max())):
                 return path
     return None
+
+
+@torch.no_grad()
+def _patch_classifier(network: Any) -> str | None:
+    """Path of the linear layer that makes the logits from a transformer's averaged patch tokens, where there is one."""
+    if network.global_pool != "avg":
+        return None
+    images = torch.rand(1, 3, *network.patch_embed.img_size, generator=torch.Generator().manual_seed(0))
+    patches = network.forward_features(images)[:, network.num_prefix_tokens :]
+    return classifier_of(network, images, patches.transpose(1, 2).unsqueeze(-1))
 
 
 def _shortly(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Vision transformers of timm as backbones: the map of their patches at each block."""
 
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from copy import deepcopy
@@ -190,7 +191,8 @@ class Transformer:
             )
         classifier = self.classifier
         if weights is not None and load and not library:
-            needed = {key for key in network.state_dict() if not key.startswith(tuple(f"{c}." for c in CLASSIFYING))}
+            behind = tuple(f"{path}." for path in (*CLASSIFYING, *_paths_after(end, len(network.blocks))))
+            needed = {key for key in network.state_dict() if not key.startswith(behind)}
             classifier = load_weights(network, Path(weights), needed, classifier)
         layer: Any = network.get_submodule(classifier) if classifier else None
         backbone = Tokens(network, self.statistics, OwnClassifier(layer, blank=not load) if layer else None)
@@ -203,6 +205,12 @@ def through(edits: list[Edit], patches: Float[Tensor, "b n c"], grid: tuple[int,
     for edit in edits:
         features = edit(features)
     return features.flatten(2).transpose(1, 2)
+
+
+def _paths_after(end: str | None, blocks: int) -> list[str]:
+    """Paths of the modules behind a block that the network is to end at."""
+    last = re.fullmatch(r"block(\d+)", end or "")
+    return ["norm", *(f"blocks.{i}" for i in range(int(last[1]) + 1, blocks))] if last else []
 
 
 def _attentions(block: nn.Module) -> list[Any]:

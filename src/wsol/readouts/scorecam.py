@@ -55,7 +55,7 @@ class ScoreCAM(Readout):
             )
         features, _ = features_at(method, images, self.boundary)
         if 0 < self.channels < features.shape[1]:
-            features = choose(features, features.flatten(2).std(2).topk(self.channels).indices)
+            features = choose(features, features.flatten(2).std(2, correction=0).topk(self.channels).indices)
         weights = self.weights(method, images, features, classes)
         return torch.einsum("bcn,bchw->bnhw", weights, features).relu()
 

@@ -117,7 +117,9 @@ class Resolved:
     @property
     def trained(self) -> dict[str, Any]:
         """What the weights depend on, as JSON holds it."""
-        return {name: value for name, value in plain(self.settings).items() if name != "threshold"} | plain(self.options)
+        return {name: value for name, value in plain(self.settings).items() if name != "threshold"} | plain(
+            self.options
+        )
 
     @property
     def all(self) -> dict[str, Any]:
