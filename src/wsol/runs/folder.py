@@ -120,7 +120,10 @@ class Run:
         """
         resolved = resolve(self.stack, None, self.resolved.all | at_test)
         own = Own(resolved.at_test)
-        method = self.build(load=False)
+        try:
+            method = self.build(load=False)
+        except WsolError as error:
+            raise WsolError(f"{self.folder / 'run.json'}: {error}") from error
         restore(method, self.folder / f"{checkpoint}.safetensors")
         threshold, source = self._threshold(checkpoint, resolved.at_test if readout is None else None)
         return Localizer(
@@ -152,13 +155,14 @@ class Run:
         path = self.folder / "threshold.json"
         if at_test is None or not path.is_file():
             return "auto", "auto"
-        stored = read_json(path, "remove it, then evaluate again")
-        if (stored.get("checkpoint"), stored.get("at_test")) != (checkpoint, plain(at_test)):
-            return "auto", "auto"
+        fix = "remove it, then evaluate again"
+        stored = read_json(path, fix)
         try:
             check_threshold(threshold := float(stored["threshold"]))
-        except (KeyError, TypeError, ValueError, WsolError) as error:
-            raise WsolError(f"{path}: holds no threshold ({error}); remove it, then evaluate again") from error
+        except (KeyError, TypeError, ValueError, OverflowError, WsolError) as error:
+            raise WsolError(f"{path}: holds no threshold ({error}); {fix}") from error
+        if (stored.get("checkpoint"), stored.get("at_test")) != (checkpoint, plain(at_test)):
+            return "auto", "auto"
         return threshold, "validation"
 
 
