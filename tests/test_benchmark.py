@@ -83,7 +83,7 @@ def made_up(draw: random.Random) -> dict[str, Any]:
     """Figures that nobody measured."""
     figures: dict[str, Any] = {name: draw.uniform(0, 100) for name in COLUMNS} | {"PeakOnPart": None}
     figures |= {name: {metric: draw.uniform(0, 100) for metric in METRICS} for name in BASELINES}
-    return figures | {"data": "made up", "images": 7, "split": "test", "protocol": "clova"}
+    return figures | {"data": "creatures", "images": 7, "split": "test", "protocol": "clova"}
 
 
 def figures(folder: Path, name: str) -> dict[str, Any]:
@@ -120,11 +120,31 @@ def test_a_row_that_fails_is_listed_and_the_others_go_on(
     assert re.search(r"^\* EIL, seed 0 failed: there is no boundary 'nowhere'", text, re.M)
 
 
+def test_figures_of_another_data_set_are_not_taken_for_ours(tmp_path: Path, loop: Loop) -> None:
+    grid = write(tmp_path / "g.yaml", [{"method": "cam"}])
+    benchmark(grid, output=tmp_path / "out")
+    kept = tmp_path / "out" / "cam-0.json"
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"data": "birds"}))
+    with pytest.raises(WsolError, match=r"cam-0\.json: holds the figures of data birds, not creatures;"):
+        benchmark(grid, output=tmp_path / "out")
+
+
+def test_a_stored_figure_is_known_by_its_settings_and_not_by_its_command(tmp_path: Path, loop: Loop) -> None:
+    grid = write(tmp_path / "g.yaml", [{"method": "cam"}])
+    benchmark(grid, output=tmp_path / "out")
+    kept = tmp_path / "out" / "cam-0.json"
+    figures = json.loads(kept.read_text()) | {"command": "wsol train cam --an-option-of-old"}
+    figures["settings"]["head_prefix"] = "head."
+    kept.write_text(json.dumps(figures))
+    benchmark(grid, output=tmp_path / "out")
+    assert len(loop.calls) == 1
+
+
 def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path, loop: Loop) -> None:
     fast = write(tmp_path / "fast.yaml", [{"method": "cam", "learning_rate": 0.5}])
     slow = write(tmp_path / "slow.yaml", [{"method": "cam", "learning_rate": 0.1}])
     benchmark(fast, output=tmp_path / "out")
-    with pytest.raises(WsolError, match=r"cam-0\.json: holds the figures of .* 0\.5 .*, not of .* 0\.1 "):
+    with pytest.raises(WsolError, match=r"cam-0\.json: holds the figures of learning_rate 0\.5, not 0\.1;"):
         benchmark(slow, output=tmp_path / "out")
 
 
@@ -137,9 +157,7 @@ def test_figures_of_a_changed_recipe_are_not_taken_for_ours(tmp_path: Path, loop
     benchmark(grid, output=tmp_path / "out", weights=str(tmp_path / "elsewhere" / "resnet18.safetensors"))
     assert len(loop.calls) == 1
     recipe.write_text("weight_decay: 0.1\n")
-    with pytest.raises(
-        WsolError, match=r"cam-0\.json: holds the figures of weight_decay 0\.5, not 0\.1, as its recipe"
-    ):
+    with pytest.raises(WsolError, match=r"cam-0\.json: holds the figures of weight_decay 0\.5, not 0\.1;"):
         benchmark(grid, output=tmp_path / "out", weights=str(tmp_path / "resnet18.safetensors"))
 
 

@@ -30,7 +30,7 @@ def test_a_method_of_ones_own_trains_and_is_loaded_again(tmp_path: Path) -> None
     try:
         runpy.run_path(str(EXAMPLES / "own_method.py"))
         photos = Creatures("train", images=16, size=36)
-        wsol.train("forgetful", photos, tmp_path, share=0.25, head_depth=1, head_width=8, epochs=1, **SMALL)
+        wsol.train("forgetful", (photos, photos), tmp_path, share=0.25, head_depth=1, head_width=8, epochs=1, **SMALL)
         options = Run.read(tmp_path).resolved.options
         assert (options["share"], options["head_width"], options["head_form"]) == (0.25, 8, "conv")
         assert "loss/partial" in (tmp_path / "metrics.csv").read_text().splitlines()[0]

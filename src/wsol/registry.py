@@ -9,9 +9,8 @@ Nothing is imported before it is asked for. A name that two packages take is an 
 """
 
 import difflib
-import sys
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points, version
@@ -97,12 +96,14 @@ class Entry:
 
     target: "module:attribute".
     package: name of the installed distribution; "" for what a running program registered itself.
+    thing: what the program registered.
     """
 
     kind: Kind
     name: str
     target: str
     package: str
+    thing: Any = field(default=None, repr=False, compare=False)
 
     @property
     def module(self) -> str:
@@ -125,8 +126,10 @@ class Entry:
 
     def load(self) -> Any:
         """Imports the thing. Raises WsolError that names the package and its error where it cannot be imported."""
+        if self.thing is not None:
+            return self.thing
         try:
-            thing = sys.modules[self.module] if self.module in sys.modules else import_module(self.module)
+            thing = import_module(self.module)
             for attribute in self.title.split("."):
                 thing = getattr(thing, attribute)
         except Exception as error:  # whatever somebody else's module raises when it is imported
@@ -182,7 +185,7 @@ def register(thing: T, kind: Kind = "methods") -> T:
     Raises WsolError where another package has that name.
     """
     module, title = getattr(thing, "__module__", ""), getattr(thing, "__qualname__", "")
-    own = Entry(kind, title.lower(), f"{module}:{title}", "")
+    own = Entry(kind, title.lower(), f"{module}:{title}", "", thing)
     taken = [each for each in entries(kind) if each.name == own.name and each.target != own.target]
     if taken:
         raise WsolError(

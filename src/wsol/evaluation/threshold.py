@@ -56,4 +56,12 @@ def validation_photos(data: str | Path | Dataset, size: int, val_per_class: int)
     if not photos.has_boxes:
         return None
     cases = Cases(photos)
-    return photos if any(len(cases.truth(index).boxes) for index in range(len(cases))) else None
+    return photos if any(_may_have_box(cases, index) for index in range(len(cases))) else None
+
+
+def _may_have_box(photos: Dataset, index: int) -> bool:
+    """Whether a photo has a box; of one that cannot be read the pass over the photos says so."""
+    try:
+        return len(photos.truth(index).boxes) > 0
+    except WsolError:
+        return True

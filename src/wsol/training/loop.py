@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from wsol.data.crops import Batch
 from wsol.errors import WsolError
 from wsol.methods.contract import Method
 from wsol.metrics import ranks
@@ -59,11 +60,12 @@ class Loop(L.LightningModule):
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(labels))
         return total
 
-    def validation_step(self, batch: list[Tensor]) -> None:
-        images, labels = batch[0], batch[1]
-        logits = self.method.predict(images.contiguous(memory_format=torch.channels_last)).logits
-        right = ranks(logits, labels) < 1
-        self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(labels))
+    def validation_step(self, batch: Batch) -> None:
+        if batch.errors:
+            raise WsolError("; ".join(error for _, error in batch.errors))
+        logits = self.method.predict(batch.images.contiguous(memory_format=torch.channels_last)).logits
+        right = ranks(logits, batch.targets) < 1
+        self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(right))
 
     def configure_optimizers(self) -> Any:
         settings = self.settings
