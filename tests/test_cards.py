@@ -68,9 +68,13 @@ def test_the_settings_of_a_card_are_the_constructors(name: str) -> None:
 
 @EVERY
 def test_the_figures_of_a_card_are_those_of_the_results(name: str) -> None:
+    stored = list((ROOT / "docs" / "results").glob(f"*/{name}-0.json"))
+    if not stored:
+        assert "Not measured yet." in card(name)
+        return
     lines = [[cell.strip() for cell in line.split("|")] for line in card(name).splitlines()]
     (head,) = [line for line in lines if "comparison" in line]
-    for first in (ROOT / "docs" / "results").glob(f"*/{name}-0.json"):
+    for first in stored:
         runs, cams = [
             {path.stem[-1]: json.loads(path.read_text()) for path in first.parent.glob(f"{kind}-?.json")}
             for kind in (name, "cam")
