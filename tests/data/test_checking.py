@@ -144,7 +144,7 @@ def test_splits_that_are_not_there_matter_where_they_are_asked_for(tmp_path: Pat
 
 
 def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from wsol.cli.commands import main
+    from wsol.cli.app import main
 
     sheet = tmp_path / "sheet.png"
     main(["data", "check", str(root), "--output", str(sheet)])
@@ -154,4 +154,4 @@ def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as ended:
         main(["data", "check", str(root)])
     said = capsys.readouterr()
-    assert ended.value.code == 1 and "val/b/0.png: is an empty file" in said.out and "1 to be mended" in said.err
+    assert ended.value.code == 1 and "val/b/0.png: is an empty file" in said.out and "1 to be fixed" in said.err

@@ -50,7 +50,7 @@ def test_the_help_names_all_data_sets() -> None:
 
 
 def test_the_command(tmp_path: Path, asked: list[Any]) -> None:
-    from wsol.cli.commands import main
+    from wsol.cli.app import main
 
     main(["data", "download", "voc2012", str(tmp_path)])
     assert asked == [("VOCDetection", (str(tmp_path),), {"download": True} | SOURCES["voc2012"][1])]
