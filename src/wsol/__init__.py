@@ -7,13 +7,17 @@ from wsol.errors import WsolError
 
 if TYPE_CHECKING:
     from wsol.evaluation.evaluate import evaluate, evaluate_maps
+    from wsol.localizer import Localizer
     from wsol.locating.locate import locate
     from wsol.locating.result import Result
+    from wsol.runs.adopt import adopt
     from wsol.runs.opening import load
     from wsol.training.train import train
 
 _LATER = {
+    "Localizer": "localizer",
     "Result": "locating.result",
+    "adopt": "runs.adopt",
     "evaluate": "evaluation.evaluate",
     "evaluate_maps": "evaluation.evaluate",
     "load": "runs.opening",
@@ -29,4 +33,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'wsol' has no attribute {name!r}")
 
 
-__all__ = ["Result", "WsolError", "evaluate", "evaluate_maps", "load", "locate", "train"]
+__all__ = ["Localizer", "Result", "WsolError", "adopt", "evaluate", "evaluate_maps", "load", "locate", "train"]

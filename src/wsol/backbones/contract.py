@@ -128,6 +128,11 @@ class Backbone(nn.Module):
         """Whether a boundary comes after a non-linearity that leaves nothing negative."""
         return self._rectified[self.boundary(boundary)]
 
+    @property
+    def has_own_head(self) -> bool:
+        """Whether the network came with a classifier that `own_head` can give."""
+        return self._classifier is not None
+
     def own_head(self, classes: int) -> Head:
         """A head that computes what the network's own classifier computed, with its weights.
 

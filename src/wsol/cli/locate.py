@@ -12,7 +12,7 @@ from wsol.locating import locate as locating
 from wsol.runs.opening import load
 from wsol.system.console import bar
 
-OPENED = ("checkpoint", "readout", "settings", "classes_from", "boxes_from")
+OPENED = ("checkpoint", "readout", "settings", "classes_from", "boxes_from", "weights", "names")
 
 
 @derived(locating.locate, positional=("run", "images"))

@@ -44,6 +44,8 @@ def evaluate(
     settings: dict[str, Any] | None = None,
     classes_from: Network | None = None,
     boxes_from: Network | None = None,
+    weights: str = "pretrained",
+    names: str | None = None,
     ten_crop: bool = False,
     write_maps: str | Path | None = None,
     batch_size: int = 32,
@@ -55,7 +57,8 @@ def evaluate(
     Where a photo holds several classes, each of them is a case of its own: its heatmap against its boxes and its mask.
     Where several processes were started by torchrun, each one measures its share and all return the same figures.
 
-    run: a run folder, as `wsol train` left it, or another network that `wsol locate` takes.
+    run: a run folder, as `wsol train` left it; or a network of a library, `timm:NAME`, `torchvision:NAME`, or
+        `package.module:function` of a function that makes it.
     data: a data set with true boxes or masks, or `creatures`.
     output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures.
     split: which photos.
@@ -67,6 +70,8 @@ def evaluate(
     settings: of the read-out, or of the method's own heatmaps.
     classes_from: another run, whose scores say what is in a photo.
     boxes_from: another run, of a method that regresses boxes: they count instead of those cut from heatmaps.
+    weights: of a library's network: pretrained for its own, or a file of tensors.
+    names: of its classes: separated by commas, or a text file with one a line.
     ten_crop: classify by the mean over ten crops.
     write_maps: folder for the run's score maps, as `--maps` reads them.
     batch_size: photos a pass.
@@ -86,6 +91,8 @@ def evaluate(
         settings=settings,
         classes_from=classes_from,
         boxes_from=boxes_from,
+        weights=weights,
+        names=names,
     )
     origin = Run.read(localizer.folder) if localizer.folder else None
     val_per_class = origin.resolved.settings.val_per_class if origin else VAL_PER_CLASS

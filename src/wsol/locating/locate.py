@@ -36,12 +36,15 @@ def locate(
     settings: dict[str, Any] | None = None,
     classes_from: Network | None = None,
     boxes_from: Network | None = None,
+    weights: str = "pretrained",
+    names: str | None = None,
     batch_size: int = 16,
     on_bad_image: BadImage = "raise",
 ) -> Iterator[Result]:
     """Say what is in each photo and where.
 
-    run: a run folder, as `wsol train` left it.
+    run: a run folder, as `wsol train` left it; or a network of a library, `timm:NAME`, `torchvision:NAME`, or
+        `package.module:function` of a function that makes it.
     images: files, folders (searched through, their structure kept) or glob patterns; in Python also arrays
         (H, W, 3) uint8 RGB and PIL images, one or many.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean; by default the
@@ -53,6 +56,8 @@ def locate(
     settings: of the read-out, or of the method's own heatmaps.
     classes_from: another run, whose scores say what is in a photo.
     boxes_from: another run, of a method that regresses boxes: they count instead of those cut from heatmaps.
+    weights: of a library's network: pretrained for its own, or a file of tensors.
+    names: of its classes: separated by commas, or a text file with one a line.
     batch_size: photos a pass.
     on_bad_image: what to do with photos that cannot be read.
 
@@ -65,6 +70,8 @@ def locate(
         settings=settings,
         classes_from=classes_from,
         boxes_from=boxes_from,
+        weights=weights,
+        names=names,
     )
     threshold = localizer.threshold if threshold is None else threshold
     check_threshold(threshold)

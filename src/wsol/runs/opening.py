@@ -1,5 +1,6 @@
 """Whatever can be asked where: a run folder, a run, a localizer, or a network of a library by name."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from wsol.errors import WsolError
 from wsol.localizer import Localizer
 from wsol.readouts.contract import Own, Readout
 from wsol.registry import check_key
+from wsol.runs.adopt import adopt_named, is_network
 from wsol.runs.folder import Checkpoint, Run
 from wsol.system.values import cast
 
@@ -23,21 +25,26 @@ def load(
     settings: dict[str, Any] | None = None,
     classes_from: Network | None = None,
     boxes_from: Network | None = None,
+    weights: str | Path = "pretrained",
+    names: str | Sequence[str] | None = None,
 ) -> Localizer:
     """Opens a trained network: `wsol.load("runs/eil").look(images)`.
 
-    run: a run folder, an opened run, or a localizer, which is handed back with what else is asked for.
+    run: a run folder, an opened run, a localizer, which is handed back with what else is asked for, or a network of a
+        library: `timm:NAME`, `torchvision:NAME`, or `package.module:function`.
     checkpoint: which of a run's networks.
     readout: how the network is asked where, by name or as it is; None for the method's own heatmaps.
     settings: of the read-out, or of the method's own heatmaps.
     classes_from: another network, whose scores say what is in a photo.
     boxes_from: another network, of a method that regresses boxes.
+    weights: of a library's network: "pretrained" for its own, or a file of tensors.
+    names: of its classes: a list, separated by commas, or a text file with one a line.
 
     Raises WsolError, naming the file, where the folder is no run or a file is damaged.
     """
     settings = settings or {}
     if isinstance(run, str | Path):
-        run = Run.read(run)
+        run = adopt_named(str(run), weights, names) if is_network(run) else Run.read(run)
     named = None if readout is None or readout == "own" else find_readout(readout, settings)
     if isinstance(run, Run):
         localizer = run.open(checkpoint, named, **({} if named else settings))
