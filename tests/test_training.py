@@ -146,7 +146,7 @@ def test_what_fails_before_the_first_step_is_said(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_what_ended_before_it_learnt_may_be_mended_and_begun_again(tmp_path: Path, resume: bool) -> None:
+def test_what_ended_before_it_learnt_may_be_fixed_and_begun_again(tmp_path: Path, resume: bool) -> None:
     with pytest.raises(WsolError, match="do not fill a batch"):
         wsol.train("cam", splits(), tmp_path, **SMALL | {"batch_size": 64})
     wsol.train("cam", splits(), tmp_path, resume=resume, **SMALL)
