@@ -202,3 +202,15 @@ def test_a_full_disk_is_said_and_nothing_broken_stands(verb: str, run: Path, pho
     assert len(done.stderr.strip().splitlines()) == 1 and "could not be written" in done.stderr
     assert not list(tmp_path.rglob("*.part"))
     assert not (tmp_path / "out" / "best.safetensors").exists() and not (tmp_path / "out" / "coco.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [(("bas", "--head-prefix", "head"), "mask_rate"), (("sltnet", "--parts", "localizer"), "train `regressor`")],
+)
+def test_a_setting_that_is_gone_says_what_stands_in_its_place(
+    words: tuple[str, ...], instead: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", words[0], "creatures", "--output", str(tmp_path / "run"), *words[1:]])
+    assert ended.value.code == 1 and instead in capsys.readouterr().err

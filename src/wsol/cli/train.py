@@ -3,14 +3,16 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from wsol.cli.app import out
 from wsol.cli.derive import DATA, documented, option
 from wsol.methods.references import reference
 from wsol.methods.stack import Stack, stack
 from wsol.runs.recipes import recipes_of
-from wsol.runs.settings import Settings
+from wsol.runs.settings import GONE, Settings
 from wsol.training.train import train
 
 
@@ -49,6 +51,12 @@ def train_command(methods: Stack) -> Callable[..., None]:
     for field in fields(Settings):
         default = None if field.default is MISSING else field.default
         options.append(_setting(field.name, field.type, default, settings[field.name][0], "Training"))
+    gone = Annotated[str | None, Parameter(show=False)]  # the error says what stands in its place
+    options += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=gone)
+        for name in GONE
+        if name not in methods.options
+    ]
     inspectable: Any = command
     inspectable.__signature__ = inspect.Signature(options, return_annotation=None)
     inspectable.__annotations__ = {each.name: each.annotation for each in options}
