@@ -13,7 +13,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -159,11 +159,13 @@ class Run:
         stored = read_json(path, fix)
         try:
             check_threshold(threshold := float(stored["threshold"]))
+            of_checkpoint, of_heatmaps = stored["checkpoint"], stored["at_test"]
+            if of_checkpoint not in get_args(Checkpoint) or stored["validation"] != self.validation:
+                raise ValueError("it is of another run")
         except (KeyError, TypeError, ValueError, OverflowError, WsolError) as error:
-            raise WsolError(f"{path}: holds no threshold ({error}); {fix}") from error
-        if (stored.get("checkpoint"), stored.get("at_test")) != (checkpoint, plain(at_test)):
-            return "auto", "auto"
-        return threshold, "validation"
+            raise WsolError(f"{path}: holds no threshold of this run ({error}); {fix}") from error
+        same = (of_checkpoint, of_heatmaps) == (checkpoint, plain(at_test))
+        return (threshold, "validation") if same else ("auto", "auto")
 
 
 def save(method: Method, path: Path, about: dict[str, Any]) -> None:
