@@ -61,7 +61,7 @@ class Backbone(nn.Module):
         after: boundary by name or index; None is the image. Others need the ability "re-entry".
         until: boundary by name or index; None is the last.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def cut(self, boundary: str | int) -> "Backbone":
         """A copy that ends at a boundary, without the library's classifier."""
