@@ -6,10 +6,11 @@ from wsol.cli.app import UsageError, out
 from wsol.cli.derive import derived, settings_of
 from wsol.evaluation import evaluate as measuring
 from wsol.evaluation.report import table
+from wsol.runs.opening import load
 from wsol.system import processes
 
 
-@derived(measuring.evaluate, measuring.evaluate_maps, positional=("run", "data"))
+@derived(measuring.evaluate, measuring.evaluate_maps, load, positional=("run", "data"))
 def evaluate(**given: Any) -> None:
     maps, run = given["maps"], given["run"]
     incomplete = (run is None) != (given["data"] is None) or (maps is None) != (given["metadata"] is None)

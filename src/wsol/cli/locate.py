@@ -1,5 +1,6 @@
 """`wsol locate` and `wsol export`: boxes of photos, and of heatmaps that were stored."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,8 @@ from wsol.locating import locate as locating
 from wsol.runs.opening import load
 from wsol.system.console import bar
 
-OPENED = ("checkpoint", "readout", "settings", "classes_from", "boxes_from", "weights", "names")
 
-
-@derived(locating.locate, positional=("run", "images"))
+@derived(locating.locate, load, positional=("run", "images"))
 def locate(*images: str, run: str, output: Path, format: str = "json,overlay", **given: Any) -> None:
     """
     output: folder for what is found.
@@ -23,7 +22,8 @@ def locate(*images: str, run: str, output: Path, format: str = "json,overlay", *
     """
     formats = find_formats(format)
     given["settings"] = settings_of(given["settings"])
-    localizer = load(run, **{name: given.pop(name) for name in OPENED})
+    opened = {name: given.pop(name) for name in inspect.signature(load).parameters if name in given}
+    localizer = load(run, **opened)
     results = locating.locate(localizer, images, **given)
     with bar("locating") as shown:
         photos = shown.track(results, total=len(find_images(images)))

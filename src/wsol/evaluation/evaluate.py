@@ -20,9 +20,8 @@ from wsol.evaluation.tally import Scored, Tally
 from wsol.evaluation.threshold import choose_threshold, settled, validation_photos
 from wsol.localizer import Localizer
 from wsol.metrics import PROTOCOLS, Protocol
-from wsol.readouts.contract import Readout
 from wsol.registry import check_key
-from wsol.runs.folder import Checkpoint, Run
+from wsol.runs.folder import Run
 from wsol.runs.opening import Network, load
 from wsol.system import processes
 from wsol.system.files import write_json
@@ -39,44 +38,31 @@ def evaluate(
     split: Split = "test",
     threshold: Threshold | None = None,
     protocol: str = "clova",
-    checkpoint: Checkpoint = "best",
-    readout: str | Readout | None = None,
-    settings: dict[str, Any] | None = None,
-    classes_from: Network | None = None,
-    boxes_from: Network | None = None,
-    weights: str = "pretrained",
-    names: str | None = None,
     ten_crop: bool = False,
     write_maps: str | Path | None = None,
     batch_size: int = 32,
     workers: int = 2,
     on_bad_image: Literal["raise", "skip"] = "raise",
+    **opened: Any,
 ) -> dict[str, Any]:
     """Measure a run by the field's metrics, beside a fixed centre box and the whole image.
 
     Where a photo holds several classes, each of them is a case of its own: its heatmap against its boxes and its mask.
     Where several processes were started by torchrun, each one measures its share and all return the same figures.
 
-    run: a run folder, as `wsol train` left it; or a network of a library, `timm:NAME`, `torchvision:NAME`, or
-        `package.module:function` of a function that makes it.
+    run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
     data: a data set with true boxes or masks, or `creatures`.
     output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures.
     split: which photos.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. By default the
         protocol's, else the recipe's, else the best on this data set's validation photos that have boxes, else auto.
     protocol: the conventions of clova, cvpr16, psol or bas: they move scores by points.
-    checkpoint: which of the run's networks.
-    readout: how the network is asked where; by default the method's own heatmaps. See `wsol readouts`.
-    settings: of the read-out, or of the method's own heatmaps.
-    classes_from: another run, whose scores say what is in a photo.
-    boxes_from: another run, of a method that regresses boxes: they count instead of those cut from heatmaps.
-    weights: of a library's network: pretrained for its own, or a file of tensors.
-    names: of its classes: separated by commas, or a text file with one a line.
     ten_crop: classify by the mean over ten crops.
     write_maps: folder for the run's score maps, as `--maps` reads them.
     batch_size: photos a pass.
     workers: processes that read photos.
     on_bad_image: what to do with photos that cannot be read.
+    opened: how the run is opened, as `wsol.load` takes it: checkpoint, readout, settings, classes_from, boxes_from.
 
     Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
     Raises WsolError where data and run do not fit.
@@ -84,16 +70,7 @@ def evaluate(
     conventions = find_protocol(protocol)
     if batch_size < 1:
         raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
-    localizer = load(
-        run,
-        checkpoint=checkpoint,
-        readout=readout,
-        settings=settings,
-        classes_from=classes_from,
-        boxes_from=boxes_from,
-        weights=weights,
-        names=names,
-    )
+    localizer = load(run, **opened)
     origin = Run.read(localizer.folder) if localizer.folder else None
     val_per_class = origin.resolved.settings.val_per_class if origin else VAL_PER_CLASS
     size, skip = localizer.image_size * 8 // 7, on_bad_image == "skip"
@@ -104,8 +81,9 @@ def evaluate(
     if validation is not None:
         check_classes(localizer, validation, data)
         chosen = choose_threshold(localizer, validation, batch_size, workers, skip), "validation"
-        if origin and readout is None and boxes_from is None and validation.fingerprint() == origin.validation:
-            _keep(origin, float(chosen[0]), checkpoint, settings, len(validation))
+        usual = not any(opened.get(name) for name in ("readout", "settings", "boxes_from"))
+        if origin and usual and validation.fingerprint() == origin.validation:
+            _keep(origin, float(chosen[0]), localizer.facts["checkpoint"], len(validation))
     value, source = chosen or ("auto", "auto")
     tally, cases = Tally(len(photos.classes), value, conventions), Cases(photos)
     seen = looked_at(localizer, cases, conventions, batch_size, workers, ten_crop, skip=skip)
@@ -209,9 +187,9 @@ def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -
         tally.precision.update(seen.logits, seen.present)
 
 
-def _keep(run: Run, threshold: float, checkpoint: str, settings: dict[str, Any] | None, images: int) -> None:
-    """Stores the threshold for locating, by the first process, if it was chosen for the heatmaps that locating cuts."""
-    if processes.place()[0] == 0 and not settings:
+def _keep(run: Run, threshold: float, checkpoint: str, images: int) -> None:
+    """Stores the threshold for locating, by the first process."""
+    if processes.place()[0] == 0:
         try:
             run.keep_threshold(threshold, checkpoint, images)
         except WsolError as error:

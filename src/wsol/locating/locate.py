@@ -16,8 +16,6 @@ from wsol.data.images import find_images, open_image, to_rgb
 from wsol.errors import WsolError
 from wsol.localizer import Localizer
 from wsol.locating.result import Keep, Result, find
-from wsol.readouts.contract import Readout
-from wsol.runs.folder import Checkpoint
 from wsol.runs.opening import Network, load
 
 Photo = str | Path | Image.Image | np.ndarray
@@ -31,48 +29,26 @@ def locate(
     threshold: Threshold | None = None,
     classes: int = 1,
     keep: Keep = "largest",
-    checkpoint: Checkpoint = "best",
-    readout: str | Readout | None = None,
-    settings: dict[str, Any] | None = None,
-    classes_from: Network | None = None,
-    boxes_from: Network | None = None,
-    weights: str = "pretrained",
-    names: str | None = None,
     batch_size: int = 16,
     on_bad_image: BadImage = "raise",
+    **opened: Any,
 ) -> Iterator[Result]:
     """Say what is in each photo and where.
 
-    run: a run folder, as `wsol train` left it; or a network of a library, `timm:NAME`, `torchvision:NAME`, or
-        `package.module:function` of a function that makes it.
+    run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
     images: files, folders (searched through, their structure kept) or glob patterns; in Python also arrays
         (H, W, 3) uint8 RGB and PIL images, one or many.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean; by default the
         run's.
     classes: how many of the best classes to locate in each photo.
     keep: the largest connected region above the threshold, all regions, or one box around all (union).
-    checkpoint: which of the run's networks.
-    readout: how the network is asked where; by default the method's own heatmaps. See `wsol readouts`.
-    settings: of the read-out, or of the method's own heatmaps.
-    classes_from: another run, whose scores say what is in a photo.
-    boxes_from: another run, of a method that regresses boxes: they count instead of those cut from heatmaps.
-    weights: of a library's network: pretrained for its own, or a file of tensors.
-    names: of its classes: separated by commas, or a text file with one a line.
     batch_size: photos a pass.
     on_bad_image: what to do with photos that cannot be read.
+    opened: how the run is opened, as `wsol.load` takes it: checkpoint, readout, settings, classes_from, boxes_from.
 
     Yields one Result a photo, in order. Raises WsolError when there is no photo.
     """
-    localizer = load(
-        run,
-        checkpoint=checkpoint,
-        readout=readout,
-        settings=settings,
-        classes_from=classes_from,
-        boxes_from=boxes_from,
-        weights=weights,
-        names=names,
-    )
+    localizer = load(run, **opened)
     threshold = localizer.threshold if threshold is None else threshold
     check_threshold(threshold)
     if batch_size < 1:

@@ -24,7 +24,7 @@ LIBRARIES = ("timm", "torchvision", "hf-hub")
 
 def adopt(
     model: nn.Module,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     *,
     mean: Three = IMAGENET[0],
     std: Three = IMAGENET[1],
@@ -36,7 +36,7 @@ def adopt(
     """A classifier that was trained elsewhere, as a localizer: `wsol.locate(wsol.adopt(model, names), photos)`.
 
     model: (b, 3, H, W) normalised images to (b, k) logits.
-    classes: their names, in the order of the logits.
+    classes: their names, in the order of the logits; None for ImageNet's where there are 1000, else numbers.
     mean: of each colour that it wants, of images in [0, 1].
     std: likewise.
     image_size: side of the images for which it was made, pixels.
@@ -47,7 +47,7 @@ def adopt(
     Raises WsolError where the network gives other than k logits or has no map of features to look at.
     """
     backbone = adopt_network(model, mean, std, image_size)
-    names = tuple(classes)
+    names = tuple(_usual_names(backbone.classes) if classes is None else classes)
     if len(names) != backbone.classes:
         raise WsolError(f"{name or backbone.name}: gives {backbone.classes} logits, but {len(names)} classes are named")
     method = AdoptedClassifier(backbone).to(processes.device()).eval()
@@ -86,8 +86,6 @@ def adopt_named(
         network = _made(source, function)
         if weights != "pretrained":
             load_weights(network, Path(weights), set(network.state_dict()))
-    if listed is None:
-        listed = _default_names(adopt_network(network, *IMAGENET, given.get("image_size", 224)).classes)
     return adopt(network, listed, name=name, **given)
 
 
@@ -104,7 +102,7 @@ def read_names(names: str | Sequence[str] | None) -> list[str] | None:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _default_names(count: int) -> list[str]:
+def _usual_names(count: int) -> list[str]:
     if count == 1000:
         from timm.data.imagenet_info import ImageNetInfo
 

@@ -30,15 +30,16 @@ def load(
 ) -> Localizer:
     """Opens a trained network: `wsol.load("runs/eil").look(images)`.
 
-    run: a run folder, an opened run, a localizer, which is handed back with what else is asked for, or a network of a
-        library: `timm:NAME`, `torchvision:NAME`, or `package.module:function`.
-    checkpoint: which of a run's networks.
-    readout: how the network is asked where, by name or as it is; None for the method's own heatmaps.
+    run: a run folder, as `wsol train` left it; or a network of a library, `timm:NAME`, `torchvision:NAME`, or
+        `package.module:function` of a function that makes it. In Python also a run or a localizer, which is handed back
+        with what else is asked for.
+    checkpoint: which of the run's networks.
+    readout: how the network is asked where; by default the method's own heatmaps. See `wsol readouts`.
     settings: of the read-out, or of the method's own heatmaps.
-    classes_from: another network, whose scores say what is in a photo.
-    boxes_from: another network, of a method that regresses boxes.
-    weights: of a library's network: "pretrained" for its own, or a file of tensors.
-    names: of its classes: a list, separated by commas, or a text file with one a line.
+    classes_from: another run, whose scores say what is in a photo.
+    boxes_from: another run, of a method that regresses boxes: they count instead of those cut from heatmaps.
+    weights: of a library's network: pretrained for its own, or a file of tensors.
+    names: of its classes: separated by commas, or a text file with one a line; in Python also a list.
 
     Raises WsolError, naming the file, where the folder is no run or a file is damaged.
     """
