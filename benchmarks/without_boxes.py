@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from wsol.backbones import build_backbone
 from wsol.boxes.confidence import CONSTANT, WEIGHTS, signs
-from wsol.boxes.rule import box_iou, find_boxes, normalise, scale_boxes
+from wsol.boxes.rule import box_iou, evaluator_box, normalise, scale_boxes
 from wsol.data import Dataset, open_data
 from wsol.data.crops import EvaluationImages
 from wsol.data.dataset import NoSplit
@@ -106,7 +106,7 @@ def opened(run: str) -> tuple[nn.Module, int, str]:
 
 def at_all(grid: np.ndarray) -> np.ndarray:
     """The box at every threshold; the whole map where nothing is above."""
-    return np.concatenate([find_boxes(grid, threshold, empty="image") for threshold in TRIED])
+    return np.concatenate([evaluator_box(grid, threshold, empty="image") for threshold in TRIED])
 
 
 def hits(boxes: list[np.ndarray], photos: Dataset, indices: Tensor, sizes: Tensor) -> list[np.ndarray]:
@@ -200,7 +200,7 @@ def reliability(seen: list[Seen], picture: Path) -> list[str]:
 
 def signs_of(grid: np.ndarray) -> np.ndarray:
     heatmap = grid.astype(np.float64)
-    return signs(heatmap, find_boxes(heatmap, "auto", empty="image"), "auto")[0]
+    return signs(heatmap, evaluator_box(heatmap, "auto", empty="image"), "auto")[0]
 
 
 def fit(facts: list[np.ndarray], hits: list[np.ndarray]) -> np.ndarray:

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from oracles import boxes as oracle
 
-from wsol.boxes.rule import box_iou, find_boxes, foreground, normalise, scale_boxes, sweep, thresholds
+from wsol.boxes.rule import (
+    box_iou,
+    contour_boxes,
+    evaluator_box,
+    find_boxes,
+    foreground,
+    normalise,
+    scale_boxes,
+    sweep,
+    thresholds,
+)
 from wsol.errors import WsolError
 
 SIDE = 12
@@ -70,32 +80,60 @@ def test_foreground_equals_its_twin(heatmap: np.ndarray, threshold: float) -> No
 
 
 @given(maps, shares)
-def test_all_boxes_are_those_of_components_and_holes(heatmap: np.ndarray, threshold: float) -> None:
-    found = {tuple(map(int, box)) for box in find_boxes(heatmap, threshold, "all")}
-    assert found == oracle.component_boxes(oracle.mask_above(heatmap, threshold))
+def test_all_contours_are_those_of_components_and_holes(heatmap: np.ndarray, threshold: float) -> None:
+    boxes = {tuple(map(int, box)) for box in contour_boxes(heatmap, threshold)}
+    assert boxes == oracle.contours_of(oracle.mask_above(heatmap, threshold))
+
+
+@given(maps, shares)
+def test_all_boxes_are_those_of_regions_and_none_of_a_hole(heatmap: np.ndarray, threshold: float) -> None:
+    boxes = sorted(tuple(map(int, box)) for box in find_boxes(heatmap, threshold, "all"))
+    assert boxes == sorted(oracle.region_boxes(oracle.mask_above(heatmap, threshold)))
 
 
 @given(maps, shares)
 def test_the_largest_box_is_the_component_that_encloses_most(heatmap: np.ndarray, threshold: float) -> None:
     mask = oracle.mask_above(heatmap, threshold)
-    expected = [oracle.largest_box(mask)] if mask.any() else []
-    np.testing.assert_array_equal(find_boxes(heatmap, threshold), table(expected))
+    expected = oracle.largest_box(mask) if mask.any() else (0, 0, 0, 0)
+    assert tuple(map(int, evaluator_box(heatmap, threshold)[0])) == expected
+
+
+@given(maps, shares)
+def test_locating_keeps_the_region_that_is_measured(heatmap: np.ndarray, threshold: float) -> None:
+    boxes, measured = find_boxes(heatmap, threshold), evaluator_box(heatmap, threshold)
+    last = np.array([*heatmap.shape[::-1]] * 2, np.float64) - 1
+    last[:2] = np.inf
+    assert len(boxes) == foreground(heatmap, threshold).any()
+    np.testing.assert_array_equal(np.minimum(boxes, last), measured[: len(boxes)])
+
+
+@given(maps, shares, st.sampled_from(["largest", "all", "union"]))
+def test_every_box_holds_a_pixel_and_lies_in_the_map(heatmap: np.ndarray, threshold: float, keep: str) -> None:
+    boxes = find_boxes(heatmap, threshold, keep)
+    assert (boxes[:, 2:] - boxes[:, :2] >= 1).all()
+    assert (boxes >= 0).all() and (boxes[:, 2:] <= heatmap.shape[::-1]).all()
 
 
 @given(maps, shares)
 def test_the_union_holds_all_foreground_and_no_more(heatmap: np.ndarray, threshold: float) -> None:
-    mask = oracle.mask_above(heatmap, threshold)
-    ys, xs = np.nonzero(mask)
-    height, width = mask.shape
-    box = [xs.min(), ys.min(), min(xs.max() + 1, width - 1), min(ys.max() + 1, height - 1)] if len(xs) else []
+    ys, xs = np.nonzero(oracle.mask_above(heatmap, threshold))
+    box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] if len(xs) else []
     np.testing.assert_array_equal(find_boxes(heatmap, threshold, "union"), table(box))
 
 
-def test_boxes_end_one_past_the_last_pixel_but_inside_the_map() -> None:
+def test_a_box_of_people_reaches_the_border_and_the_evaluator_s_ends_before_it() -> None:
     heatmap = np.zeros((10, 20))
     heatmap[2:5, 3:8] = 1
     np.testing.assert_array_equal(find_boxes(heatmap, 0.5), [[3, 2, 8, 5]])
-    np.testing.assert_array_equal(find_boxes(np.ones((10, 20)), 0.5), [[0, 0, 19, 9]])
+    np.testing.assert_array_equal(evaluator_box(heatmap, 0.5), [[3, 2, 8, 5]])
+    np.testing.assert_array_equal(find_boxes(np.ones((10, 20)), 0.5), [[0, 0, 20, 10]])
+    np.testing.assert_array_equal(evaluator_box(np.ones((10, 20)), 0.5), [[0, 0, 19, 9]])
+
+
+def test_one_pixel_in_the_corner_is_a_box_of_one_pixel() -> None:
+    heatmap = np.zeros((10, 20))
+    heatmap[9, 19] = 1
+    np.testing.assert_array_equal(find_boxes(heatmap, 0.5, "all"), [[19, 9, 20, 10]])
 
 
 def test_of_equal_components_the_last_in_raster_order_wins() -> None:

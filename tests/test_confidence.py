@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracles import boxes as oracle
 
 from wsol.boxes.confidence import confidence
-from wsol.boxes.rule import cut, find_boxes, foreground, normalise
+from wsol.boxes.rule import cut, evaluator_box, find_boxes, foreground, normalise
 from wsol.errors import WsolError
 
 
@@ -35,7 +35,7 @@ def slow(heatmap: np.ndarray, box: np.ndarray, threshold: float) -> float:
 @given(st.floats(5, 55), st.floats(5, 55), st.floats(1, 30), st.floats(0.05, 0.95))
 def test_confidence_equals_its_twin(x: float, y: float, spread: float, threshold: float) -> None:
     heatmap = bump(x, y, spread)
-    boxes = find_boxes(heatmap, threshold)
+    boxes = evaluator_box(heatmap, threshold)
     chance = confidence(heatmap, boxes, threshold)
     assert chance == pytest.approx([slow(heatmap, box, threshold) for box in boxes])
     assert ((chance > 0) & (chance < 1)).all()

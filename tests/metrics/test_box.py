@@ -7,7 +7,7 @@ import pytest
 from oracles import metrics as oracle
 from oracles.boxes import at_224, iou
 
-from wsol.boxes.rule import box_iou, find_boxes, scale_boxes
+from wsol.boxes.rule import box_iou, evaluator_box, scale_boxes
 from wsol.errors import WsolError
 from wsol.metrics import CLOVA, BoxAccuracy, BoxScore
 
@@ -122,7 +122,7 @@ def test_the_fixed_threshold_need_not_be_among_those_tried() -> None:
     heatmap = CLOVA.heatmap(photo.heatmap)
     score = BoxAccuracy(interval=0.5, threshold=0.3333).score(heatmap, photo.boxes, photo.size)
     truth = scale_boxes(photo.boxes, photo.size, (224, 224), whole=True)
-    assert score.iou == box_iou(find_boxes(heatmap, 0.3333), truth).max()
+    assert score.iou == box_iou(evaluator_box(heatmap, 0.3333), truth).max()
 
 
 def test_any_true_box_counts() -> None:

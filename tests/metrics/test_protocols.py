@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles import boxes as oracle
 
-from wsol.boxes.rule import find_boxes, foreground, normalise, sweep, thresholds
+from wsol.boxes.rule import evaluator_box, foreground, normalise, sweep, thresholds
 from wsol.errors import WsolError
 from wsol.evaluation.evaluate import find_protocol
 from wsol.metrics import CLOVA, PROTOCOLS, BoxAccuracy, BoxScore, Protocol
@@ -27,7 +27,7 @@ def test_the_component_with_the_most_pixels(heatmap: np.ndarray) -> None:
         mask = foreground(heatmap, tau)
         box = oracle.most_pixels_box(mask) if mask.any() else (0, 0, 0, 0)
         assert found == max(oracle.iou(box, tuple(map(int, true))) for true in TRUTH)
-        kept = find_boxes(heatmap, tau, largest="pixels", empty="corner")
+        kept = evaluator_box(heatmap, tau, largest="pixels", empty="corner")
         assert tuple(map(int, kept[0])) == box
 
 

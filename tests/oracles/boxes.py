@@ -56,11 +56,17 @@ def at_224(box: list[float], width: int, height: int) -> Box:
     )
 
 
-def component_boxes(mask: np.ndarray) -> set[Box]:
+def contours_of(mask: np.ndarray) -> set[Box]:
     """Boxes of 8-connected components, and of 4-connected enclosed holes grown by a pixel; no contours."""
     return {_box(part, mask.shape) for part in _parts(mask, 8)} | {
         _box(cv2.dilate(hole.astype(np.uint8), np.ones((3, 3))) > 0, mask.shape) for hole in _holes(mask)
     }
+
+
+def region_boxes(mask: np.ndarray) -> list[Box]:
+    """Boxes of 8-connected components, x1 and y1 one past the last pixel."""
+    places = [np.nonzero(part) for part in _parts(mask, 8)]
+    return [(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1) for ys, xs in places]
 
 
 def largest_box(mask: np.ndarray) -> Box:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from wsol.boxes.rule import Threshold, box_iou, cut, find_boxes
+from wsol.boxes.rule import Threshold, box_iou, contour_boxes, cut
 
 STEP = 1.5  # the threshold is moved by this factor, down and up
 # logistic regression of "IoU >= 0.5" on the two signs, each run of equal weight: benchmarks/without_boxes.py
@@ -30,7 +30,7 @@ def signs(
     """
     height, width = heatmap.shape
     share = cut(heatmap, threshold)
-    moved = [find_boxes(heatmap, each, "all") for each in (share / STEP, min(share * STEP, 1.0))]
+    moved = [contour_boxes(heatmap, share) for share in (share / STEP, min(share * STEP, 1.0))]
     steady = np.mean([box_iou(boxes, each).max(1) if len(each) else np.zeros(len(boxes)) for each in moved], axis=0)
     centre = np.array([[0.15 * width, 0.15 * height, 0.85 * width, 0.85 * height]])
     return np.stack([steady, box_iou(boxes, centre)[:, 0]], axis=1)

@@ -70,27 +70,49 @@ def find_boxes(
     heatmap: Float[np.ndarray, "H W"],
     threshold: Threshold,
     keep: Literal["largest", "all", "union"] = "largest",
-    largest: Largest = "outline",
-    empty: Empty | None = None,
 ) -> Float[np.ndarray, "n 4"]:
-    """Boxes x0 y0 x1 y1 around the foreground of a normalised heatmap, in the map's own pixels.
+    """Boxes x0 y0 x1 y1 around the regions of foreground of a normalised heatmap, in the map's own pixels.
 
-    keep: "largest" gives the box of the contour with the largest area (MaxBoxAcc); "all" gives one box a
-    contour, and as in MaxBoxAccV2 the borders of holes are contours too; "union" gives one box around all.
-    x1 and y1 are one past the last pixel, but at most W - 1 and H - 1.
-    largest: whether the largest contour is that with the largest area or the component with the most pixels.
-    empty: the box where the foreground is empty, see `nothing`; None for no row.
+    x1 and y1 are one past the last pixel, so a box has at least one pixel and reaches the border where its region does.
+    A region is 8-connected; the border of a hole is none. `evaluator_box` gives the same region as papers count it.
+
+    heatmap: in [0, 1].
+    threshold: share in [0, 1] of its maximum or "auto".
+    keep: "largest" for the region whose outline encloses most, "all" for a box a region, "union" for one around all.
+
     Raises WsolError when the threshold is neither in [0, 1] nor "auto".
     """
-    mask = foreground(heatmap, threshold)
-    boxes, areas = _regions(mask) if keep == "largest" and largest == "pixels" else _outlines(mask)
-    if len(boxes) == 0 and empty is not None:
-        return nothing(empty, mask.shape)
-    if len(boxes) == 0 or keep == "all":
+    boxes, areas, region = _contours(foreground(heatmap, threshold))
+    if len(boxes) == 0:
         return boxes
+    if keep == "all":
+        return boxes[region]
     if keep == "largest":
         return boxes[[areas.argmax()]]
     return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])[None]
+
+
+def evaluator_box(
+    heatmap: Float[np.ndarray, "H W"], threshold: Threshold, largest: Largest = "outline", empty: Empty = "corner"
+) -> Float[np.ndarray, "1 4"]:
+    """The one box that a protocol measures: that of the largest region, where x1 and y1 are at most W - 1 and H - 1.
+
+    heatmap: in [0, 1].
+    threshold: share in [0, 1] of its maximum or "auto".
+    largest: whether that is the region whose outline encloses most or the one with the most pixels.
+    empty: the box where the foreground is empty, see `nothing`.
+
+    Raises WsolError when the threshold is neither in [0, 1] nor "auto".
+    """
+    mask = foreground(heatmap, threshold)
+    boxes, areas = _components(mask) if largest == "pixels" else _contours(mask)[:2]
+    return _inside(boxes[[areas.argmax()]], mask.shape) if len(boxes) else nothing(empty, mask.shape)
+
+
+def contour_boxes(heatmap: Float[np.ndarray, "H W"], threshold: Threshold) -> Float[np.ndarray, "n 4"]:
+    """The boxes that MaxBoxAccV2 counts: of all contours, borders of holes among them, as `evaluator_box` ends them."""
+    mask = foreground(heatmap, threshold)
+    return _inside(_contours(mask)[0], mask.shape)
 
 
 def nothing(empty: Empty, size: tuple[int, ...]) -> Float[np.ndarray, "1 4"]:
@@ -135,14 +157,14 @@ def sweep(
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
     """Best IoU with any true box at every threshold: the largest contour's box, and any contour's box.
 
-    heatmap: normalised; true_boxes: in the map's pixels. offset: of `box_iou`; largest, empty: of `find_boxes`.
+    heatmap: normalised; true_boxes: in the map's pixels. offset: of `box_iou`; largest, empty: of `evaluator_box`.
     """
     levels = _levels(heatmap)
     single, every, undecided = compiled.sweep(levels, true_boxes, offset, largest == "pixels")
     # outlines of equal area, perhaps nested: OpenCV's order decides
     for cutoff in np.flatnonzero(undecided):
-        boxes, areas = _outlines(levels > cutoff)
-        single[cutoff] = box_iou(boxes[[areas.argmax()]], true_boxes, offset).max()
+        boxes, areas, _ = _contours(levels > cutoff)
+        single[cutoff] = box_iou(_inside(boxes[[areas.argmax()]], levels.shape), true_boxes, offset).max()
     silent = box_iou(nothing(empty, heatmap.shape), true_boxes, offset).max()
     cutoffs = _cutoffs(levels, thresholds)
     return np.where(single < 0, silent, single)[cutoffs], np.where(every < 0, silent, every)[cutoffs]
@@ -158,20 +180,36 @@ def _cutoffs(levels: UInt8[np.ndarray, "H W"], thresholds: Float[np.ndarray, " t
     return (thresholds * int(levels.max())).astype(int)
 
 
-def _outlines(mask: Bool[np.ndarray, "H W"]) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
-    """Box and enclosed area of each contour, in OpenCV's order: of equal areas the evaluator takes the first."""
-    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    corners = np.array([cv2.boundingRect(contour) for contour in contours], np.float64).reshape(-1, 4)
-    corners[:, 2:] = np.minimum(corners[:, :2] + corners[:, 2:], (mask.shape[1] - 1, mask.shape[0] - 1))
-    return corners, np.array([cv2.contourArea(contour) for contour in contours], np.float64)
+def _contours(
+    mask: Bool[np.ndarray, "H W"],
+) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """Box and enclosed area of each contour, and whether a region lies in it, not a hole.
+
+    In OpenCV's order: of equal areas the evaluator takes the first.
+    """
+    contours, tree = cv2.findContours(mask.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = np.array([cv2.boundingRect(contour) for contour in contours], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    areas = np.array([cv2.contourArea(contour) for contour in contours], np.float64)
+    parents = tree[0, :, 3] if len(contours) else np.zeros(0, int)
+    region, above = np.ones(len(contours), bool), parents
+    while (above >= 0).any():  # contours alternate: a region, a hole in it, an island in that
+        region ^= above >= 0
+        above = np.where(above >= 0, parents[above], -1)
+    return boxes, areas, region
 
 
-def _regions(mask: Bool[np.ndarray, "H W"]) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
+def _components(mask: Bool[np.ndarray, "H W"]) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
     """Box and number of pixels of each 8-connected component, in raster order of their first pixels."""
     _, labels, found, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     present, first = np.unique(labels.astype(np.int64), return_index=True)
     order = present[first.argsort()]
     found = found[order[order > 0]].astype(np.float64)
-    corners, pixels = found[:, :4], found[:, 4]
-    corners[:, 2:] = np.minimum(corners[:, :2] + corners[:, 2:], (mask.shape[1] - 1, mask.shape[0] - 1))
-    return corners, pixels
+    boxes, pixels = found[:, :4], found[:, 4]
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes, pixels
+
+
+def _inside(boxes: Float[np.ndarray, "n 4"], size: tuple[int, ...]) -> Float[np.ndarray, "n 4"]:
+    """Boxes that end at the last pixel of a map of (H, W) at most."""
+    return np.minimum(boxes, [np.inf, np.inf, size[1] - 1, size[0] - 1])

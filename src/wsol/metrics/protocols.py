@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from wsol.boxes.rule import Empty, Largest, Threshold, box_iou, find_boxes, normalise, scale_boxes, sweep
+from wsol.boxes.rule import Empty, Largest, Threshold, box_iou, evaluator_box, normalise, scale_boxes, sweep
 from wsol.errors import WsolError
 
 SIZE = 224
@@ -66,7 +66,7 @@ class Protocol:
 
     def box(self, heatmap: Float[np.ndarray, "S S"], threshold: Threshold) -> Float[np.ndarray, "1 4"]:
         """The one box of a normalised map at a threshold."""
-        return find_boxes(heatmap, threshold, largest=self.largest, empty=self.empty)
+        return evaluator_box(heatmap, threshold, largest=self.largest, empty=self.empty)
 
     def iou(self, boxes: Float[np.ndarray, "n 4"], true_boxes: Float[np.ndarray, "m 4"]) -> float:
         """The best IoU of any box with any true one, all on the grid."""
