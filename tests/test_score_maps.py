@@ -45,6 +45,41 @@ def maps(tmp_path: Path) -> Path:
     return tmp_path / "maps"
 
 
+def stored(folder: Path, shapes: list[tuple[int, int]]) -> Path:
+    for id, shape in zip(IDS, shapes, strict=True):
+        path = folder / f"{id}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.random.default_rng(0).uniform(size=shape))
+    return folder
+
+
+@pytest.mark.parametrize("shape", [(80, 100), (8, 10), (9, 11), (7, 7), (100, 100)])
+def test_maps_of_the_photo_s_shape_are_taken(lists: Path, tmp_path: Path, shape: tuple[int, int]) -> None:
+    with pytest.warns(UserWarning, match=f"resized to 224 x 224 and scaled: 3 of {shape[0]} x {shape[1]}"):
+        wsol.evaluate_maps(stored(tmp_path / "maps", [shape] * 3), lists, threshold=0.4)
+
+
+@pytest.mark.parametrize("shapes", [[(100, 80)] * 3, [(20, 16), (25, 20), (25, 20)], [(20, 16), (10, 10), (20, 16)]])
+def test_transposed_maps_are_found_by_their_sizes(lists: Path, tmp_path: Path, shapes: list) -> None:
+    with pytest.raises(WsolError, match=r"maps are transposed: those of a, b/1\.jpg.* are width x height"):
+        wsol.evaluate_maps(stored(tmp_path / "maps", shapes), lists, threshold=0.4)
+
+
+def test_a_map_of_another_photo_s_shape_is_named(lists: Path, tmp_path: Path) -> None:
+    maps = stored(tmp_path / "maps", [(80, 100), (50, 100), (80, 100)])
+    with pytest.raises(WsolError, match=r"not shaped as their photos: c/2\.jpg;"):
+        wsol.evaluate_maps(maps, lists, threshold=0.4)
+
+
+def test_one_oblong_grid_for_all_photos_is_taken(lists: Path, tmp_path: Path) -> None:
+    (lists / "image_sizes.txt").write_text(
+        "".join(f"{id},{size}\n" for id, size in zip(IDS, ("100,80", "80,100", "300,80"), strict=True))
+    )
+    (lists / "localization.txt").write_text("".join(f"{id},10,10,60,60\n" for id in IDS))
+    with pytest.warns(UserWarning, match="3 of 14 x 20"):
+        wsol.evaluate_maps(stored(tmp_path / "maps", [(14, 20)] * 3), lists, threshold=0.4)
+
+
 def test_maps_of_the_grid_count_as_they_are(lists: Path, maps: Path) -> None:
     """Neither stretched to 0 .. 1 nor resized, as in the reference: their own maximum is the threshold's."""
     figures = wsol.evaluate_maps(maps, lists, threshold=0.4)

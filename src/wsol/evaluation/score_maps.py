@@ -6,6 +6,7 @@ the classification.
 
 import csv
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,8 +28,8 @@ class ScoreMaps:
     A map of 224 x 224 between 0 and 1 counts as it is; any other one is resized and scaled by the protocol, which is
     said. One that holds NaN counts as zeros, and is named.
 
-    Raises WsolError that names the images whose map is missing, unreadable or no (h, w) array, and warns of maps that
-    belong to no image: all before the first map is used.
+    Raises WsolError that names the images whose map is missing, unreadable, no (h, w) array, transposed or of another
+    shape than the photo, and warns of maps that belong to no image: all before the first map is used.
     """
 
     def __init__(self, folder: str | Path, photos: Dataset, protocol: Protocol) -> None:
@@ -66,7 +67,7 @@ class ScoreMaps:
                 warnings.warn(f"{self.folder}: maps {said}: {listed(ids)}", stacklevel=3)
 
     def _check(self) -> None:
-        missing, odd, resized = [], [], {}
+        missing, odd, shapes = [], [], {}
         with bar("checking maps") as shown:
             for index in shown.track(range(len(self.photos))):
                 path = self._path(index)
@@ -74,23 +75,44 @@ class ScoreMaps:
                     missing.append(self.photos.samples[index].id)
                     continue
                 try:
-                    shape = _read(path, mapped=True).shape
+                    shapes[index] = _read(path, mapped=True).shape
                 except WsolError as error:
                     odd.append(str(error))
-                    continue
-                if shape != (SIZE, SIZE):
-                    resized[shape] = resized.get(shape, 0) + 1
         if missing:
             odd.insert(0, f"{self.folder}: no map for {listed(missing)}; a map is named ID.npy")
         if odd:
             raise WsolError(listed(odd, "; "))
+        if self.photos.has_boxes:
+            self._check_shapes(shapes)
         known = {self._path(index) for index in range(len(self.photos))}
         if strange := sorted(path for path in self.folder.rglob("*.npy") if path not in known):
             names = listed([path.relative_to(self.folder).as_posix() for path in strange])
             warnings.warn(f"{self.folder}: no image is listed for {names}: not counted", stacklevel=4)
-        if resized:
+        if resized := Counter(shape for shape in shapes.values() if shape != (SIZE, SIZE)):
             sizes = ", ".join(f"{count} of {h} x {w}" for (h, w), count in sorted(resized.items()))
             warnings.warn(f"{self.folder}: maps resized to {SIZE} x {SIZE} and scaled: {sizes}", stacklevel=4)
+
+    def _check_shapes(self, shapes: dict[int, tuple[int, int]]) -> None:
+        """Maps are square, all of one shape, or each shaped as its photo, up to a row and a column."""
+        turned, other, fitting = [], [], 0
+        for index, (height, width) in shapes.items():
+            size = self.photos.size(index)
+            if height == width or size[0] == size[1]:
+                continue
+            if _fits(width, height, *size):
+                fitting += 1
+            else:
+                (turned if _fits(height, width, *size) else other).append(self.photos.samples[index].id)
+        if turned and not other and not fitting:
+            raise WsolError(
+                f"{self.folder}: maps are transposed: those of {listed(turned)} are width x height; "
+                "store them as (height, width)"
+            )
+        if (turned or other) and len(set(shapes.values())) > 1:
+            raise WsolError(
+                f"{self.folder}: maps that are not shaped as their photos: {listed(turned + other)}; store each as "
+                "(height, width) of its own whole photo, or all square"
+            )
 
     def _predictions(self) -> dict[str, list[int]]:
         path = self.folder / PREDICTIONS
@@ -128,6 +150,13 @@ def write_predictions(folder: Path, best: Iterable[tuple[str, list[int]]]) -> No
     """Stores the best classes of each image, the best first."""
     with open(folder / PREDICTIONS, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([id, *labels] for id, labels in best)
+
+
+def _fits(width: int, height: int, photo_width: int, photo_height: int) -> bool:
+    """Whether a map has the photo's aspect, up to a row and a column, which networks round away."""
+    return (width - 1) * photo_height <= photo_width * (height + 1) and (width + 1) * photo_height >= photo_width * (
+        height - 1
+    )
 
 
 def _read(path: Path, mapped: bool = False) -> np.ndarray:
