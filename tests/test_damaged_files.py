@@ -186,7 +186,8 @@ def test_runs(tmp_path: Path, run: Run, name: str, damage: tuple[str, Any]) -> N
 @given(damage=damages, name=st.sampled_from(["heatmaps.jsonl", "classes.json", "heatmaps/000000.npy"]))
 def test_stored_heatmaps(tmp_path: Path, run: Run, name: str, damage: tuple[str, Any]) -> None:
     writers = find_formats("heatmap").values()
-    write_results(locate(run, Image.new("RGB", (40, 30), "red")), tmp_path / "found", list(run.classes), writers)
+    results = locate(run, Image.new("RGB", (40, 30), "red"))
+    write_results(results, tmp_path / "found", list(run.classes), writers, overwrite=True)
     path = tmp_path / "found" / name
     path.write_bytes(damaged(path.read_bytes(), damage))
     clear(lambda: [result.to_json() for result in read_heatmaps(tmp_path / "found", 0.4)[1]])

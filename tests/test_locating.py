@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 
 import wsol
 from wsol import registry
+from wsol.cli.app import main
 from wsol.data import Creatures
 from wsol.errors import WsolError
 from wsol.export import Writer, find_formats, read_heatmaps, write_results
@@ -263,7 +264,7 @@ def test_heatmaps_that_were_cut_short_speak_of_no_earlier_photo(tmp_path: Path) 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_results(cut_short(), tmp_path, CLASSES, writers("heatmap"))
+        write_results(cut_short(), tmp_path, CLASSES, writers("heatmap"), overwrite=True)
     with pytest.raises(WsolError, match="holds no heatmaps"):
         read_heatmaps(tmp_path)
 
@@ -298,6 +299,41 @@ def test_nothing_half_written_stands_under_its_final_name(tmp_path: Path, name: 
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert not left & {"coco.json", "boxes.csv", "results.jsonl", "data.yaml"}
     assert not any(file.endswith(".part") for file in left)
+
+
+@pytest.mark.parametrize("name", ["yolo", "voc", "overlay", "heatmap"])
+def test_earlier_results_are_refused_and_replaced_when_asked(tmp_path: Path, name: str) -> None:
+    write_results(iter([made([[1, 2, 3, 4]], "old.jpg")]), tmp_path, CLASSES, writers(name))
+    with pytest.raises(WsolError, match=r"holds earlier results; .*--overwrite"):
+        write_results(iter([made([[5, 6, 7, 8]], "new.jpg")]), tmp_path, CLASSES, writers(name))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert before and not any("new" in path.name for path in before)
+    write_results(iter([made([[5, 6, 7, 8]], "new.jpg")]), tmp_path, ["other"] * 3, writers(name), overwrite=True)
+    assert not any("old" in path.name for path in tmp_path.rglob("*"))
+
+
+def test_a_folder_of_somebody_else_is_never_removed(tmp_path: Path) -> None:
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo" / "mine.txt").write_text("labels that I made")
+    write_results(iter([made([[1, 2, 3, 4]])]), tmp_path, CLASSES, writers("voc"))
+    with pytest.raises(WsolError, match="files that wsol did not write"):
+        write_results(iter([made([[1, 2, 3, 4]])]), tmp_path, CLASSES, writers("voc,yolo"), overwrite=True)
+    assert (tmp_path / "yolo" / "mine.txt").read_text() == "labels that I made"
+    assert len(list((tmp_path / "voc").rglob("*.xml"))) == 1
+
+
+def test_results_are_kept_out_of_the_folder_that_is_searched(run: Run, tmp_path: Path, capsys: Any) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (40, 30), "red").save(photos / "a.jpg")
+    for output in (photos, photos / "found", tmp_path / "x" / ".." / "photos" / "found"):
+        with pytest.raises(SystemExit):
+            main(["locate", str(run.folder), str(photos), "--output", str(output)])
+        assert "which is searched for photos; give an --output outside of it" in " ".join(
+            capsys.readouterr().err.split()
+        )
+    assert [path.name for path in photos.iterdir()] == ["a.jpg"]
+    main(["locate", str(run.folder), str(photos / "a.jpg"), "--output", str(photos / "found")])
 
 
 def test_two_photos_of_one_stem_keep_a_file_each(tmp_path: Path) -> None:

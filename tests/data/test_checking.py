@@ -146,7 +146,7 @@ def test_splits_that_are_not_there_matter_where_they_are_asked_for(tmp_path: Pat
 def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from wsol.cli.app import main
 
-    sheet = tmp_path / "sheet.png"
+    sheet = tmp_path.with_suffix(".png")
     main(["data", "check", str(root), "--output", str(sheet)])
     assert "12" in capsys.readouterr().out and min(Image.open(sheet).size) > 100
     (root / "val" / "b" / "0.png").write_bytes(b"")

@@ -191,11 +191,13 @@ def _contours(
     boxes = np.array([cv2.boundingRect(contour) for contour in contours], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     areas = np.array([cv2.contourArea(contour) for contour in contours], np.float64)
-    parents = tree[0, :, 3] if len(contours) else np.zeros(0, int)
-    region, above = np.ones(len(contours), bool), parents
-    while (above >= 0).any():  # contours alternate: a region, a hole in it, an island in that
-        region ^= above >= 0
-        above = np.where(above >= 0, parents[above], -1)
+    region = np.ones(len(contours), np.bool_)
+    if len(contours):
+        parents = np.asarray(tree, np.int64)[0, :, 3]
+        above = parents
+        while (above >= 0).any():  # contours alternate: a region, a hole in it, an island in that
+            region ^= above >= 0
+            above = np.where(above >= 0, parents[above], -1)
     return boxes, areas, region
 
 

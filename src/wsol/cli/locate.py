@@ -8,30 +8,43 @@ from wsol.boxes.rule import Threshold
 from wsol.cli.app import out
 from wsol.cli.derive import derived, settings_of
 from wsol.data.images import find_images
+from wsol.errors import WsolError
 from wsol.export import find_formats, read_heatmaps, write_results
 from wsol.locating import locate as locating
 from wsol.runs.opening import load
 from wsol.system.console import bar
+from wsol.system.files import keep_apart
 
 
 @derived(locating.locate, load, positional=("run", "images"))
-def locate(*images: str, run: str, output: Path, format: str = "json,overlay", **given: Any) -> None:
+def locate(
+    *images: str, run: str, output: Path, format: str = "json,overlay", overwrite: bool = False, **given: Any
+) -> None:
     """
     output: folder for what is found.
     format: one or more formats, separated by commas.
+    overwrite: replace earlier results of these formats in the output folder.
     """
     formats = find_formats(format)
+    keep_apart(output, *images)
     given["settings"] = settings_of(given["settings"])
     opened = {name: given.pop(name) for name in inspect.signature(load).parameters if name in given}
     localizer = load(run, **opened)
     results = locating.locate(localizer, images, **given)
     with bar("locating") as shown:
         photos = shown.track(results, total=len(find_images(images)))
-        count = write_results(photos, output, list(localizer.classes), formats.values())
+        count = write_results(photos, output, list(localizer.classes), formats.values(), overwrite)
     out.print(f"{output}: {count} photos located")
 
 
-def _export(source: Path, *, output: Path, format: str = "coco", threshold: Threshold | None = None) -> None:
+def _export(
+    source: Path,
+    *,
+    output: Path,
+    format: str = "coco",
+    threshold: Threshold | None = None,
+    overwrite: bool = False,
+) -> None:
     """Write boxes again from stored heatmaps, at another threshold and without the network.
 
     source: the output folder of `wsol locate --format heatmap`.
@@ -39,10 +52,13 @@ def _export(source: Path, *, output: Path, format: str = "coco", threshold: Thre
     format: one or more formats, separated by commas; but for overlay, since photos are not stored, and yolo has labels
         alone.
     threshold: share of the heatmap's peak at which boxes are cut, or auto; by default as it was.
+    overwrite: replace earlier results of these formats in the output folder.
     """
     formats = find_formats(format)
+    if "heatmap" in formats and output.resolve() == source.resolve():
+        raise WsolError(f"{output}: the heatmaps are read from here; give another --output")
     classes, results = read_heatmaps(source, threshold)
-    count = write_results(results, output, classes, formats.values())
+    count = write_results(results, output, classes, formats.values(), overwrite)
     out.print(f"{output}: {count} photos exported")
 
 

@@ -15,6 +15,7 @@ from wsol.data.layouts.metadata import Metadata
 from wsol.data.recognise import open_data
 from wsol.errors import WsolError, listed
 from wsol.system.console import bar
+from wsol.system.files import keep_apart
 
 FEW = 10  # training photos of a class, below which it is named
 SHOWN = 24
@@ -77,6 +78,8 @@ def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str 
 
     Raises WsolError when the picture cannot be written.
     """
+    if output is not None:
+        keep_apart(output, data)
     report, opened = Report(), {}
     missing = _open(report, opened, data, tuple(splits))
     if missing and (splits or not opened):

@@ -24,7 +24,7 @@ from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.opening import Network, load
 from wsol.system import processes
-from wsol.system.files import write_json
+from wsol.system.files import keep_apart, write_json
 
 FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
@@ -68,6 +68,9 @@ def evaluate(
     Raises WsolError where data and run do not fit.
     """
     conventions = find_protocol(protocol)
+    for written_to in (output, write_maps):
+        if written_to is not None:
+            keep_apart(written_to, data)
     if batch_size < 1:
         raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
     localizer = load(run, **opened)

@@ -7,7 +7,7 @@ from pathlib import Path
 from wsol import registry
 from wsol.errors import WsolError
 from wsol.export.heatmaps import read_heatmaps
-from wsol.export.writer import Writer
+from wsol.export.writer import Writer, cleared
 from wsol.locating.result import Result
 from wsol.system.files import advice
 
@@ -24,14 +24,25 @@ def find_formats(names: str) -> dict[str, type[Writer]]:
 
 
 def write_results(
-    results: Iterable[Result], folder: str | Path, classes: list[str], formats: Iterable[type[Writer]]
+    results: Iterable[Result],
+    folder: str | Path,
+    classes: list[str],
+    formats: Iterable[type[Writer]],
+    overwrite: bool = False,
 ) -> int:
     """Writes results in every format asked for, and says how many there were.
 
-    Raises WsolError naming the file when the disk refuses.
+    results: one at a time is in memory.
+    folder: where the files go.
+    classes: names, by index.
+    formats: see `find_formats`.
+    overwrite: remove the folders of these formats that earlier results left there.
+
+    Raises WsolError naming the file when the disk refuses, and the folder where earlier results are.
     """
-    count = 0
+    count, formats = 0, list(formats)
     try:
+        cleared([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
         with ExitStack() as stack:
             writers = [stack.enter_context(writer(Path(folder), classes)) for writer in formats]
             for result in results:

@@ -8,6 +8,7 @@ class OverlayWriter(Writer):
     """The photo with heatmap, box and caption; folders are kept."""
 
     about = "pictures: the photo with heatmap, box and caption"
+    owns = "overlays"
 
     def add(self, result: Result) -> None:
-        result.save(self.folder / "overlays")
+        result.save(self.folder / self.owns)

@@ -12,6 +12,7 @@ class VocWriter(Writer):
     """One XML file a photo; folders are kept. Corners are whole pixels, as VOC's readers expect."""
 
     about = "PASCAL VOC's XML, a file a photo"
+    owns = "voc"
 
     def add(self, result: Result) -> None:
         root = ET.Element("annotation")
@@ -36,5 +37,5 @@ class VocWriter(Writer):
                 for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
                     ET.SubElement(box, tag).text = str(value)
         ET.indent(root)
-        path = self.folder / "voc" / "Annotations" / f"{self.stem(result.path)}.xml"
+        path = self.folder / self.owns / "Annotations" / f"{self.stem(result.path)}.xml"
         write_text(path, ET.tostring(root, encoding="unicode") + "\n")

@@ -15,9 +15,10 @@ class YoloWriter(Writer):
     """
 
     about = "YOLO's text files, with copies of the photos"
+    owns = "yolo"
 
     def add(self, result: Result) -> None:
-        root, width, height = self.folder / "yolo", *result.size
+        root, width, height = self.folder / self.owns, *result.size
         lines = [
             f"{finding.label} {(x0 + x1) / 2 / width:.6f} {(y0 + y1) / 2 / height:.6f} "
             f"{(x1 - x0) / width:.6f} {(y1 - y0) / height:.6f}\n"
@@ -36,4 +37,4 @@ class YoloWriter(Writer):
         entries = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(self.classes))}
         if not self.classes:
             raise WsolError("YOLO needs the names of the classes")
-        write_text(self.folder / "yolo" / "data.yaml", yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))
+        write_text(self.folder / self.owns / "data.yaml", yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))

@@ -71,6 +71,13 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         raise WsolError(f"{path}: could not be written ({error.strerror or error}); {advice(error)}") from error
 
 
+def keep_apart(output: str | Path, *inputs: Any) -> None:
+    """Raises WsolError where results would be written into a folder of photos, and be taken for photos next time."""
+    for place in (Path(place) for place in inputs if isinstance(place, str | Path)):
+        if place.is_dir() and Path(output).resolve().is_relative_to(place.resolve()):
+            raise WsolError(f"{output}: lies in {place}, which is searched for photos; give an --output outside of it")
+
+
 def advice(error: OSError) -> str:
     """What helps when a file cannot be written."""
     return "free some space" if error.errno in NO_ROOM else "choose another --output, or allow writing there"

@@ -26,6 +26,7 @@ from wsol.methods.stack import Stack, stack
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import Settings, resolve
+from wsol.system.files import keep_apart
 from wsol.training.checkpoints import Checkpoints
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
@@ -61,6 +62,7 @@ def train(
         recipe = "creatures"
     resolved = resolve(methods, recipe, given)
     resolved = replace(resolved, settings=_with_backbone(resolved.settings))
+    keep_apart(folder, data)
     if learnt(folder) and not resume:
         raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
 
