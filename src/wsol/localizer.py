@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,6 +25,7 @@ class Answer:
     scores: how likely each class is, 0 to 1.
     classes: those that the heatmaps are of.
     heatmaps: of any range; higher is more.
+    unsure: whether the image may show no known class, see `Localizer.energy`.
     boxes: x0 y0 x1 y1 as shares of the image, where a method regresses them.
     """
 
@@ -32,6 +33,7 @@ class Answer:
     scores: Float[Tensor, "b k"]
     classes: Int[Tensor, "b n"]
     heatmaps: Float[Tensor, "b n h w"]
+    unsure: Bool[Tensor, " b"]
     boxes: Float[Tensor, "b 4"] | None = None
 
 
@@ -48,6 +50,8 @@ class Localizer:
     readout: how the network is asked where.
     name: where it comes from, for reports.
     folder: of its run, where it comes from one.
+    background: the class of photos without an object, which is never boxed; None where there is none.
+    least_energy: an image of less energy may show no known class; None where nobody measured it.
     facts: what is known of it, such as the epoch of its checkpoint.
     classes_from, boxes_from: other networks whose scores or boxes count, see `with_`.
     """
@@ -61,6 +65,8 @@ class Localizer:
     readout: Readout = field(default_factory=Own)
     name: str = ""
     folder: Path | None = None
+    background: str | None = None
+    least_energy: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     classes_from: "Localizer | None" = None
     boxes_from: "Localizer | None" = None
@@ -90,7 +96,8 @@ class Localizer:
             wanted = scores.topk(best).indices if classes is None else classes.cpu()
             heatmaps = self.readout.heatmaps(self.method, shown, prediction, wanted.to(self.device)).float().cpu()
             boxes = prediction.boxes if self.boxes_from is None else self.boxes_from._boxes(images)
-        return Answer(logits, scores, wanted, heatmaps, None if boxes is None else boxes.float().cpu())
+        unsure = energy(logits, self.several) < (-torch.inf if self.least_energy is None else self.least_energy)
+        return Answer(logits, scores, wanted, heatmaps, unsure, None if boxes is None else boxes.float().cpu())
 
     def judge(self, images: Images) -> Float[Tensor, "b k"]:
         """The logits alone, without any heatmap."""
@@ -121,6 +128,7 @@ class Localizer:
         return replace(
             self,
             several=several,
+            least_energy=self.least_energy if classes is None else classes.least_energy,
             classes_from=classes or self.classes_from,
             boxes_from=boxes or self.boxes_from,
         )
@@ -137,6 +145,18 @@ class Localizer:
         if images.shape[-1] == side:
             return images
         return functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+
+
+def energy(logits: Float[Tensor, "b k"], several: bool) -> Float[Tensor, " b"]:
+    """How much a network has to say of an image at all: log sum exp of its logits, low for things that it never saw.
+
+    Liu et al., NeurIPS 2020, https://arxiv.org/abs/2010.03759 (there with a minus). Scores that sum to one do not tell:
+    docs/results/unsure.md compares both.
+
+    several: whether an image may hold several classes: then sum over classes of log(1 + exp), Wang et al., NeurIPS
+        2021, https://arxiv.org/abs/2111.12797.
+    """
+    return functional.softplus(logits).sum(1) if several else logits.logsumexp(1)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from wsol.locating.result import Result
 class CocoWriter(OneFile):
     """coco.json; annotations wait in a second file, so memory stays small.
 
-    Beside what COCO asks for each carries its class's `score`, the box's `confidence`, and `whole_image`.
+    Beside what COCO asks for each carries its class's `score`, the box's `confidence`, `whole_image` and `unsure`.
     """
 
     about = "coco.json, COCO's detection format"
@@ -44,6 +44,7 @@ class CocoWriter(OneFile):
                     "score": round(finding.score, 6),
                     "confidence": round(chance, 4),
                     "whole_image": finding.whole_image,
+                    "unsure": result.unsure,
                 }
                 self.waiting.write(comma + json.dumps(annotation))
 

@@ -62,12 +62,15 @@ def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
                         heatmap,
                         bool(each["whole_image"]),
                         bool(each["regressed"]),
+                        bool(each["background"]),
                     )
                     for each, heatmap in zip(about["findings"], maps, strict=True)
                 )
                 size = (int(about["width"]), int(about["height"]))
                 check_threshold(about["threshold"])
-                result = Result(str(about["path"]), size, about["threshold"], findings, about["keep"])
+                result = Result(
+                    str(about["path"]), size, about["threshold"], findings, about["keep"], unsure=bool(about["unsure"])
+                )
             except Exception as error:  # NumPy's parser of headers lets many kinds through
                 said = str(error).partition("\n")[0][:200]
                 raise WsolError(f"{path}: damaged or missing ({said}); locate again") from error

@@ -4,13 +4,13 @@ import csv
 from pathlib import Path
 
 from wsol.export.writer import OneFile
-from wsol.locating.result import Result
+from wsol.locating.result import CORNERS, Result
 
-COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "confidence", "x0", "y0", "x1", "y1", "whole_image")
+COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "confidence", *CORNERS, "whole_image", "unsure")
 
 
 class CsvWriter(OneFile):
-    """boxes.csv: path, label, name, score, confidence, x0, y0, x1, y1 (pixels of the photo), whole_image."""
+    """boxes.csv: `Result.rows`, boxes in pixels of the upright photo."""
 
     about = "boxes.csv, a row a box"
     name = "boxes.csv"

@@ -9,7 +9,10 @@ from wsol.system.files import write_text
 
 
 class VocWriter(Writer):
-    """One XML file a photo; folders are kept. Corners are whole pixels, as VOC's readers expect."""
+    """One XML file a photo; folders are kept. Corners are whole pixels, as VOC's readers expect.
+
+    Boxes of photos that are `unsure` are marked `difficult`, which readers leave out of training unless told.
+    """
 
     about = "PASCAL VOC's XML, a file a photo"
     owns = "voc"
@@ -29,7 +32,7 @@ class VocWriter(Writer):
                     ("name", finding.name),
                     ("pose", "Unspecified"),
                     ("truncated", "0"),
-                    ("difficult", "0"),
+                    ("difficult", str(int(result.unsure))),
                 ):
                     ET.SubElement(item, tag).text = text
                 box = ET.SubElement(item, "bndbox")

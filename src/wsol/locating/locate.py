@@ -71,19 +71,21 @@ def _results(
     batch_size: int,
     on_bad_image: BadImage,
 ) -> Iterator[Result]:
-    opened = _opened(photos, on_bad_image)
+    opened, known = _opened(photos, on_bad_image), localizer.classes
     while batch := list(islice(opened, batch_size)):
         views = torch.stack([evaluation_view(image, localizer.image_size) for _, image in batch])
         answer = localizer.look(views, best=classes)
         boxes = [None] * len(batch) if answer.boxes is None else answer.boxes.double().numpy()[:, None]
         scores = answer.scores.gather(1, answer.classes).tolist()
-        rows = zip(batch, scores, answer.classes.tolist(), answer.heatmaps.numpy(), boxes, strict=True)
-        for (name, image), row_scores, labels, heatmaps, box in rows:
+        unsure = answer.unsure.tolist()
+        rows = zip(batch, scores, answer.classes.tolist(), answer.heatmaps.numpy(), boxes, unsure, strict=True)
+        for (name, image), row_scores, labels, heatmaps, box, unknown in rows:
             findings = tuple(
-                find(label, localizer.classes[label], score, heatmap, image.size, threshold, keep, box)
+                find(label, known[label], score, heatmap, image.size, threshold, keep, box, localizer.background)
                 for score, label, heatmap in zip(row_scores, labels, heatmaps, strict=True)
             )
-            yield Result(name, image.size, threshold, findings, keep, image)
+            unknown &= not findings[0].background
+            yield Result(name, image.size, threshold, findings, keep, image, unknown)
 
 
 def _named(images: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:

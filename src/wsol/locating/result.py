@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas
 
 Keep = Literal["largest", "all", "union"]
+CORNERS = ("x0", "y0", "x1", "y1")
 GRID = 224  # heatmaps are cut on the evaluator's grid, so that locating and evaluating agree on any photo
 
 
@@ -33,6 +34,7 @@ class Finding:
     heatmap: as the network gave it.
     whole_image: whether nothing rose above the threshold, so that the box is the photo.
     regressed: whether the method gave the box itself, whatever the heatmap.
+    background: whether the class is that of photos without an object, which has no box.
     """
 
     label: int
@@ -43,6 +45,7 @@ class Finding:
     heatmap: Float[np.ndarray, "h w"]
     whole_image: bool = False
     regressed: bool = False
+    background: bool = False
 
     def __repr__(self) -> str:
         return f"Finding({self.name!r}, score {self.score:.2f}, boxes {self.boxes.round(1).tolist()})"
@@ -58,6 +61,7 @@ class Result:
     findings: one a class, the best first.
     keep: which regions became boxes.
     image: the photo, where it is at hand.
+    unsure: whether the photo may show no known class at all, see `wsol.localizer.energy`.
     """
 
     path: str
@@ -66,10 +70,12 @@ class Result:
     findings: tuple[Finding, ...]
     keep: Keep = "largest"
     image: Image.Image | None = None
+    unsure: bool = False
 
     def __repr__(self) -> str:
         more = f" and {len(self.findings) - 1} more classes" if len(self.findings) > 1 else ""
-        return f"Result({self.path!r}, {self.name!r} {self.score:.0%}, boxes {self.boxes.round(1).tolist()}{more})"
+        boxes, unsure = self.boxes.round(1).tolist(), "unsure, " if self.unsure else ""
+        return f"Result({self.path!r}, {unsure}{self.name!r} {self.score:.0%}, boxes {boxes}{more})"
 
     @property
     def label(self) -> int:
@@ -97,21 +103,31 @@ class Result:
 
     @property
     def mask(self) -> Bool[np.ndarray, "H W"]:
-        """Where the best class is, (H, W) of the photo; all true where nothing rose above the threshold."""
+        """Where the best class is, (H, W) of the photo.
+
+        All true where nothing rose above the threshold, all false for the background.
+        """
         mask = foreground(normalise(self.heatmap, (GRID, GRID)), self.threshold)
-        if self.findings[0].whole_image:
-            mask = np.ones_like(mask)
+        if self.findings[0].whole_image or self.findings[0].background:
+            mask = np.full_like(mask, self.findings[0].whole_image)
         return cv2.resize(mask.astype(np.uint8), self.size, interpolation=cv2.INTER_NEAREST).astype(bool)
 
     def plot(self, caption: bool = True) -> Image.Image:
-        """The photo with heatmap, boxes and caption. Raises WsolError where the result came without its photo."""
+        """The photo with heatmap, boxes and caption; no box where the result is `unsure`.
+
+        Raises WsolError where the result came without its photo.
+        """
         from wsol.show.draw import overlay
 
         heatmap = normalise(self.heatmap, (GRID, GRID))
-        return overlay(self._image(), heatmap, self.boxes, caption=f"{self.name} {self.score:.0%}" if caption else "")
+        said = f"{'unsure: ' if self.unsure else ''}{self.name} {self.score:.0%}"
+        boxes = None if self.unsure else self.boxes
+        return overlay(self._image(), heatmap, boxes, caption=said if caption else "")
 
     def crop(self, index: int = 0) -> Image.Image:
-        """The photo cut to one of the best class's boxes."""
+        """The photo cut to one of the best class's boxes. Raises WsolError where it has no such box."""
+        if not -len(self.boxes) <= index < len(self.boxes):
+            raise WsolError(f"{self.path}: {self.name} has {len(self.boxes)} boxes here, there is no box {index}")
         x0, y0, x1, y1 = self.boxes[index]
         return self._image().crop((int(x0), int(y0), int(np.ceil(x1)), int(np.ceil(y1))))
 
@@ -131,6 +147,7 @@ class Result:
             "width": self.size[0],
             "height": self.size[1],
             "threshold": self.threshold,
+            "unsure": self.unsure,
             "findings": [
                 {
                     "label": finding.label,
@@ -140,6 +157,7 @@ class Result:
                     "confidence": finding.confidence.round(4).tolist(),
                     "whole_image": finding.whole_image,
                     "regressed": finding.regressed,
+                    "background": finding.background,
                 }
                 for finding in self.findings
             ],
@@ -150,15 +168,20 @@ class Result:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each box: path, label, name, score, confidence, x0, y0, x1, y1, whole_image."""
-        return [
-            {"path": self.path, "label": finding.label, "name": finding.name, "score": round(finding.score, 6)}
-            | {"confidence": round(chance, 4)}
-            | {corner: round(value, 2) for corner, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)}
-            | {"whole_image": finding.whole_image}
-            for finding in self.findings
-            for box, chance in zip(finding.boxes.tolist(), finding.confidence.tolist(), strict=True)
-        ]
+        """A row for each box: path, label, name, score, confidence, x0, y0, x1, y1, whole_image, unsure.
+
+        A class without a box has one row, without confidence and corners.
+        """
+        rows = []
+        for finding in self.findings:
+            named = {"path": self.path, "label": finding.label, "name": finding.name, "score": round(finding.score, 6)}
+            flags = {"whole_image": finding.whole_image, "unsure": self.unsure}
+            if finding.background:
+                rows.append(named | dict.fromkeys(("confidence", *CORNERS)) | flags)
+            for box, chance in zip(finding.boxes.tolist(), finding.confidence.tolist(), strict=True):
+                corners = {corner: round(value, 2) for corner, value in zip(CORNERS, box, strict=True)}
+                rows.append(named | {"confidence": round(chance, 4)} | corners | flags)
+        return rows
 
     def to_df(self) -> "pandas.DataFrame":
         """`rows` as a data frame. Raises WsolError where pandas is not installed."""
@@ -172,7 +195,7 @@ class Result:
         """The same heatmaps cut at another threshold, without the network; boxes that were regressed stay."""
         again = (
             finding
-            if finding.regressed
+            if finding.regressed or finding.background
             else find(finding.label, finding.name, finding.score, finding.heatmap, self.size, threshold, self.keep)
             for finding in self.findings
         )
@@ -193,14 +216,18 @@ def find(
     threshold: Threshold,
     keep: Keep = "largest",
     box: Float[np.ndarray, "1 4"] | None = None,
+    background: str | None = None,
 ) -> Finding:
     """Cuts the heatmap of a class into boxes in pixels of a photo of (W, H).
 
     box: x0 y0 x1 y1 as shares of the photo, where the method regressed it: it is taken instead.
+    background: the class that has no box.
 
     They are cut on the evaluator's 224 x 224 grid and scaled, so a photo's own size costs nothing. Where nothing is
     found the whole photo is the box: a constant map, or one with a value that is no number.
     """
+    if name == background:
+        return Finding(label, name, score, np.zeros((0, 4)), np.zeros(0), heatmap, background=True)
     # asked of the map itself: resized, a constant is no longer quite constant
     silent = not np.isfinite(heatmap).all() or heatmap.min() == heatmap.max()
     grid = normalise(heatmap, (GRID, GRID))

@@ -125,6 +125,7 @@ class Run:
         except WsolError as error:
             raise WsolError(f"{self.folder / 'run.json'}: {error}") from error
         restore(method, self.folder / f"{checkpoint}.safetensors")
+        figures = self.figures(checkpoint)
         threshold, source = self._threshold(checkpoint, resolved.at_test if readout is None else None)
         return Localizer(
             method.to(processes.device()).eval(),
@@ -136,7 +137,9 @@ class Run:
             readout or own,
             str(self.folder),
             self.folder,
-            {"method": self.stack.title, "checkpoint": checkpoint, **self.figures(checkpoint)},
+            self.resolved.settings.background,
+            figures.get("Energy5"),
+            {"method": self.stack.title, "checkpoint": checkpoint, **figures},
         )
 
     def figures(self, checkpoint: Checkpoint = "best") -> dict[str, Any]:

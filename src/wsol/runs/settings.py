@@ -61,6 +61,7 @@ class Settings:
     sheet_every: epochs between contact sheets of heatmaps; 0 for none.
     workers: processes that read photos.
     on_bad_image: what to do with photos that cannot be read.
+    background: a class of photos that show no object: learned as a class, never boxed.
     pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
         of `wsol locate RUN PHOTOS --format json`.
     """
@@ -90,6 +91,7 @@ class Settings:
     sheet_every: int = 5
     workers: int = 2
     on_bad_image: Literal["raise", "skip"] = "raise"
+    background: str | None = None
     pseudo_boxes: str | None = None
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from wsol.data.crops import Batch
 from wsol.errors import WsolError
+from wsol.localizer import energy
 from wsol.methods.contract import Method
 from wsol.metrics import ranks
 from wsol.runs.settings import Settings
@@ -31,6 +32,7 @@ class Loop(L.LightningModule):
         self.automatic_optimization = False
         self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.settings, self.steps_per_epoch = settings, steps_per_epoch
+        self.energies: list[Tensor] = []
 
     def on_train_epoch_start(self) -> None:
         # what a method draws in an epoch depends on its number alone, also in a resumed run
@@ -66,6 +68,12 @@ class Loop(L.LightningModule):
         logits = self.method.predict(batch.images.contiguous(memory_format=torch.channels_last)).logits
         right = ranks(logits, batch.targets) < 1
         self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(right))
+        self.energies.append(energy(logits.float(), batch.targets.dtype == torch.bool))
+
+    def on_validation_epoch_end(self) -> None:
+        """Energy5: a twentieth of the validation photos have less energy, and so have most photos of other things."""
+        self.log("Energy5", torch.cat(self.energies).quantile(0.05))
+        self.energies.clear()
 
     def configure_optimizers(self) -> Any:
         settings = self.settings

@@ -23,6 +23,7 @@ from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.errors import WsolError
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
+from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import Settings, resolve
@@ -69,6 +70,8 @@ def train(
     L.seed_everything(resolved.settings.seed, workers=True, verbose=False)
     training, validation = _photos(data, resolved.settings)
     several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
+    if (background := resolved.settings.background) is not None:
+        check_key(background, classes, f"background: {training.name} has no class")
     run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
     network = run.build()
     if resume:
