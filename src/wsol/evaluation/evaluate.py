@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data import Cases, Dataset, open_data
+from wsol.data.classes import with_classes
 from wsol.data.dataset import Split
 from wsol.data.layouts.metadata import Metadata
 from wsol.errors import WsolError
@@ -74,12 +75,12 @@ def evaluate(
     origin = Run.read(localizer.folder) if localizer.folder else None
     val_per_class = origin.resolved.settings.val_per_class if origin else VAL_PER_CLASS
     size, skip = localizer.image_size * 8 // 7, on_bad_image == "skip"
-    photos = open_data(data, split, size=size, val_per_class=val_per_class)
-    check_classes(localizer, photos, data)
+    known = {"classes": localizer.classes, "data": data, "knower": f"the run {localizer.name}"}
+    photos = with_classes(open_data(data, split, size=size, val_per_class=val_per_class), **known)
     chosen = settled(threshold, conventions, localizer)
     validation = None if chosen or split == "val" else validation_photos(data, size, val_per_class)
     if validation is not None:
-        check_classes(localizer, validation, data)
+        validation = with_classes(validation, **known)
         chosen = choose_threshold(localizer, validation, batch_size, workers, skip), "validation"
         usual = not any(opened.get(name) for name in ("readout", "settings", "boxes_from"))
         if origin and usual and validation.fingerprint() == origin.validation:
@@ -146,21 +147,6 @@ def find_protocol(name: str) -> Protocol:
     """Raises WsolError for a name that no protocol has."""
     check_key(name, PROTOCOLS, "there is no protocol")
     return PROTOCOLS[name]
-
-
-def check_classes(localizer: Localizer, photos: Dataset, data: str | Path | Dataset) -> None:
-    """Raises WsolError unless the photos' classes are the network's; numbered ones need not reach the last."""
-    names, known = photos.classes, list(localizer.classes)
-    if isinstance(photos, Metadata) and len(names) < len(known):
-        photos.classes = names = [str(number) for number in range(len(known))]
-    fix = "evaluate the data set that it was trained on"
-    if len(names) != len(known):
-        raise WsolError(f"{data}: has {len(names)} classes, the run {localizer.name} knows {len(known)}; {fix}")
-    numbered = any(all(name.isdecimal() for name in some) for some in (names, known))
-    if other := [] if numbered else [pair for pair in zip(names, known, strict=True) if pair[0] != pair[1]]:
-        raise WsolError(
-            f"{data}: has the class {other[0][0]} where the run {localizer.name} knows {other[0][1]}; {fix}"
-        )
 
 
 def count(tally: Tally, photos: Dataset, seen: Iterable[Seen]) -> None:

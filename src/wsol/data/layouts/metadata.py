@@ -35,6 +35,7 @@ class Metadata(Dataset):
     """
 
     about = "a folder with the evaluator's metadata lists"
+    numbered = True
 
     @classmethod
     def found(cls, path: Path) -> Path | None:
