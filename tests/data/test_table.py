@@ -1,6 +1,7 @@
 """CSV files: every way to write one gives the same photos, and every mistake is named with its line."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from wsol.data import Csv, Split
 from wsol.errors import WsolError
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+PROGRAMS_WORDS = {"nan", "NaN", "NAN", "<NA>", "NaT", "None", "null", "NULL", "#N/A"}
 PLACES = st.integers(0, 39).flatmap(lambda low: st.tuples(st.just(low), st.integers(low + 1, 40)))
 BOXES = st.tuples(PLACES, PLACES).map(lambda pair: [pair[0][0], pair[1][0], pair[0][1], pair[1][1]])
 LABELS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=6).filter(
-    lambda label: label == label.strip() and not label.isdecimal()
+    lambda label: label == label.strip() and label not in PROGRAMS_WORDS and not re.match(r"[+-]?\d", label)
 )
 ROWS = st.lists(st.tuples(LABELS, st.lists(BOXES, max_size=3), st.sampled_from(SPLITS)), min_size=1, max_size=12)
 
@@ -89,15 +91,31 @@ def test_every_tenth_photo_of_a_class_is_held_back(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "classes", "found"),
     [
-        (["2", "0", "2"], ["0", "1", "2"], [0, 2, 2]),
-        (["02", "10", "2"], [str(number) for number in range(11)], [2, 2, 10]),
-        (["2", "10", "x"], ["10", "2", "x"], [0, 1, 2]),
+        (["2", "0", "2"], ["0", "2"], ["0", "2", "2"]),
+        (["20417", "20418"], ["20417", "20418"], ["20417", "20418"]),
+        (["007", "008", "7000"], ["007", "008", "7000"], ["007", "008", "7000"]),
+        (["1.0", "2.0", "10.0"], ["1", "2", "10"], ["1", "2", "10"]),
+        (["2,00", "1"], ["1", "2"], ["1", "2"]),
+        (["1.5", "2.0"], ["1.5", "2.0"], ["1.5", "2.0"]),
+        (["1999", "-5", "2024"], ["-5", "1999", "2024"], ["-5", "1999", "2024"]),
+        (["10", "2", "1", "0"], ["0", "1", "2", "10"], ["0", "1", "2", "10"]),
+        (["2", "10", "x"], ["10", "2", "x"], ["10", "2", "x"]),
+        (["2.0", "x"], ["2.0", "x"], ["2.0", "x"]),
     ],
 )
-def test_labels_are_numbers_where_all_are(photos: Path, labels: list[str], classes: list, found: list) -> None:
+def test_labels_are_names_in_the_order_of_their_numbers(photos: Path, labels: list[str], classes: list, found: list) -> None:
     rows = [[name(number), label, "train"] for number, label in enumerate(labels)]
     read = Csv(table(photos, [["path", "label", "split"], *rows]), "train")
-    assert (read.classes, [sample.label for sample in read.samples]) == (classes, found)
+    assert read.classes == classes
+    assert [read.classes[sample.label] for sample in read.samples] == found
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_numbers_from_0_without_gaps_are_their_own_indices(photos: Path, count: int) -> None:
+    rows = [[name(number), (5 * number + 2) % count, "train"] for number in range(count)]
+    read = Csv(table(photos, [["path", "label", "split"], *rows]), "train")
+    assert {sample.id: sample.label for sample in read.samples} == {path: label for path, label, _ in rows}
+    assert read.classes == [str(number) for number in range(count)]
 
 
 def test_classes_are_those_of_all_splits(photos: Path) -> None:
@@ -115,13 +133,13 @@ ONE, TWO = '"a, ""00"".png"', '"a, ""01"".png"'
     ("text", "said"),
     [
         ("", r": its first line must name the columns: path,label"),
-        ("path,class\n", r": its first line must name the columns"),
+        ("path,colour\n", r": its first line must name the columns: path,label.*; it reads 'path,colour'$"),
         (f"path,label,x0,y0\n{ONE},a,1,2\n", r": boxes need all four columns"),
         ("path,label\n", r": no photo belongs to the split train"),
         (f"path,label\n{ONE},a\n{TWO},\n", r", line 3: path and label must both be filled"),
         (f"path,label\n{ONE},a\n\n,b\n", r", line 4: path and label must both be filled"),
         (f"path,label\n{ONE},a\n{TWO},b\n{ONE},b\n", r', line 4: a, "00".png has two labels, a and b'),
-        (f"path,label,split\n{ONE},a,Train\n", r", line 2: split 'Train' must be train, val or test"),
+        (f"path,label,split\n{ONE},a,trainval\n", r", line 2: split 'trainval' must be train, val or test"),
         (f"path,label,split\n{ONE},a,\n", r", line 2: split '' must be train, val or test"),
         (f"path,label,split\n{ONE},a,train\n{ONE},a,val\n", r", line 3: split 'val' must be .* the same in all lines"),
         (f"path,label\n{ONE},a\nnone.png,a\nx.png,a", r", line 3: none.png is listed but there is no such file in"),

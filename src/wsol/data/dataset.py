@@ -72,7 +72,8 @@ class Dataset(ABC):
     found: a classmethod that recognises its files. It gets a path, which may not exist, and returns the root to open,
         or None.
     __init__: takes those of `root` (what `found` returned), `split`, `val_per_class` (training photos of each class
-        to hold back for validation) and `size` (side in pixels of generated photos) that it needs, by these names.
+        to hold back for validation), `size` (side in pixels of generated photos) and `box_format` (what the four
+        numbers of a box mean, or None) that it needs, by these names.
         It sets `name`, `classes` and `samples`, and `has_boxes` where there are boxes. It raises WsolError, naming
         the file, for files that are wrong, and NoSplit for a split that is not there.
     truth: boxes and masks of one photo. Only evaluation asks for it: open their files here, not in `__init__`.
