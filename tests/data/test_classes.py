@@ -77,8 +77,16 @@ def test_classes_without_a_photo_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("names", "known", "said"),
     [
-        (["cat", "yak", "gnu"], ["cat", "dog"], "2 of its 3 classes are unknown to the run R: yak, gnu; it knows cat, dog"),
-        (["Cat", "dog"], ["cat", "dog"], "1 of its 2 classes is unknown to the run R: Cat; spell them alike, such as cat"),
+        (
+            ["cat", "yak", "gnu"],
+            ["cat", "dog"],
+            "2 of its 3 classes are unknown to the run R: yak, gnu; it knows cat, dog",
+        ),
+        (
+            ["Cat", "dog"],
+            ["cat", "dog"],
+            "1 of its 2 classes is unknown to the run R: Cat; spell them alike, such as cat",
+        ),
         (["01", "02"], ["1", "2"], "are unknown to the run R: 01, 02; spell them alike, such as 1 for 01"),
         (["0", "1"], ["cat", "dog"], "2 of its 2 classes are unknown to the run R: 0, 1; it knows cat, dog"),
         (["cat", "dog"], ["0", "1"], "2 of its 2 classes are unknown to the run R: cat, dog; it knows 0, 1"),

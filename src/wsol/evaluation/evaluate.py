@@ -19,7 +19,6 @@ from wsol.evaluation.report import pictures
 from wsol.evaluation.score_maps import ScoreMaps
 from wsol.evaluation.tally import Scored, Tally
 from wsol.evaluation.threshold import choose_threshold, settled, validation_photos
-from wsol.localizer import Localizer
 from wsol.metrics import PROTOCOLS, Protocol
 from wsol.registry import check_key
 from wsol.runs.folder import Run
