@@ -192,7 +192,9 @@ def test_validation_photos_without_boxes_are_not_opened(run: Run, tmp_path: Path
 
 def test_other_classes_are_no_others_by_number(run: Run, tmp_path: Path) -> None:
     other = named(run, [*sorted(run.classes)[:-1], "zebra"])
-    with pytest.raises(WsolError, match=r"set\.csv: has the class .* where the run .* knows zebra"):
+    with pytest.raises(
+        WsolError, match=r"set\.csv: 1 of its 12 classes is unknown to the run .*: Tufted mask; it knows"
+    ):
         evaluate(other, stored(tmp_path, {"test": True}), workers=0)
 
 
@@ -204,6 +206,26 @@ def test_numbered_classes_need_not_reach_the_last(run: Run, tmp_path: Path) -> N
     for index in range(2):
         shown.image(index).save(tmp_path / f"{index}.png")
     assert evaluate(run, tmp_path, workers=0)["images"] == 2
+
+
+def test_classes_are_matched_by_name_in_whatever_order_and_number_they_come(run: Run, tmp_path: Path) -> None:
+    names = sorted(map(str, range(12)))  # 0, 1, 10, 11, 2 ...: a folder's order
+    file = stored(tmp_path, {"test": True}, images=24)
+    lines = file.read_text().splitlines()
+    place = {name: index for index, name in enumerate(sorted(run.classes))}
+    numbers = [",".join([path, names[place[label]], *rest]) for path, label, *rest in (r.split(",") for r in lines[1:])]
+    file.with_name("numbers.csv").write_text("\n".join([lines[0], *numbers]))
+    some = [line for line in numbers if line.split(",")[1] in ("3", "10", "11")]
+    file.with_name("some.csv").write_text("\n".join([lines[0], *some]))
+
+    named_run, numbered_run = named(run), named(run, names)
+    by_name = evaluate(named_run, file, threshold=0.3, workers=0)
+    by_number = evaluate(numbered_run, file.with_name("numbers.csv"), threshold=0.3, workers=0)
+    for figure in ("Top1Cls", "Top5Cls", "MaxBoxAcc", "Top1Loc"):
+        assert by_number[figure] == by_name[figure], figure
+    of_three = evaluate(numbered_run, file.with_name("some.csv"), threshold=0.3, workers=0)
+    three = Chosen(Csv(file, "test"), [i for i in range(24) if numbers[i].split(",")[1] in ("3", "10", "11")])
+    assert (of_three["images"], of_three["Top1Cls"]) == (6, evaluate(named_run, three, workers=0)["Top1Cls"])
 
 
 def test_few_classes_have_no_top5(tmp_path: Path) -> None:

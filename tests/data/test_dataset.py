@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from wsol.data import Chosen, Creatures, Dataset, Folder, Sample, Truth
+from wsol.data.dataset import split_named
 
 
 def folder(root: Path) -> Path:
@@ -74,3 +75,16 @@ def imported() -> list[str]:
     """The modules that a fresh process holds after `import wsol.data`."""
     code = "import sys, wsol.data; wsol.data.known_layouts(); print(*sys.modules)"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ("train", ["train", "Training", "TRAIN "]),
+        ("val", ["val", "valid", "Validation", "dev"]),
+        ("test", ["test", "Testing", "holdout"]),
+        (None, ["", "trainval", "fold 1", "a"]),
+    ],
+)
+def test_splits_have_many_spellings(split: str | None, names: list[str]) -> None:
+    assert {split_named(name) for name in names} == {split}

@@ -19,7 +19,7 @@ import numpy as np
 
 from wsol.benchmark.grid import Grid, Row, read_grid
 from wsol.benchmark.table import COLUMNS, Table, write_table
-from wsol.data import Chosen, Dataset, open_data, readable
+from wsol.data import BoxFormat, Chosen, Dataset, open_data, readable
 from wsol.errors import WsolError, listed
 from wsol.evaluation.evaluate import evaluate
 from wsol.locating.locate import locate
@@ -66,6 +66,7 @@ def benchmark(
     seeds: int | None = None,
     runs: str | Path | None = None,
     only_table: bool = False,
+    box_format: BoxFormat | None = None,
     **given: Any,
 ) -> dict[str, str]:
     """Train and measure every row of a grid with every seed, beside the papers' figures, in one table and page.
@@ -81,6 +82,7 @@ def benchmark(
     seeds: how many; by default what the grid says.
     runs: folder for the networks; by default OUTPUT/runs.
     only_table: write the tables of the figures that are there again, and train nothing.
+    box_format: what the four numbers of a box mean, as `wsol evaluate` takes it.
     given: settings of every row, over the grid's.
 
     Returns the errors by run, empty when all is well. Raises WsolError for a grid that cannot be, before anything runs.
@@ -97,7 +99,8 @@ def benchmark(
         raise WsolError(f"{grid}: the grid names no data; give a data set's folder")
     if read.recipe is None and str(data) == "creatures":  # as in training
         read = read_grid(grid, "creatures", seeds, **given)
-    photos = open_data(data, "test", size=read.rows[0].resolved.settings.image_size * 8 // 7)
+    size = read.rows[0].resolved.settings.image_size * 8 // 7
+    photos = open_data(data, "test", size=size, box_format=box_format)
     jobs = _jobs(read, str(data), photos.name, output, Path(runs) if runs else output / "runs")
     for place, job in enumerate(jobs):
         if job.done:
@@ -105,7 +108,7 @@ def benchmark(
         said = f"{job.row.name}, seed {job.seed}"
         console.print(f"run {place + 1} of {len(jobs)}: {said}{_left(jobs)}", highlight=False)
         try:
-            _run(job, _twin(job, jobs), read, data)
+            _run(job, _twin(job, jobs), read, data, box_format)
         except Exception as error:  # one row's mistake must not cost the others
             errors[said] = str(error).strip().split("\n")[0] or type(error).__name__
             console.print(f"{said} failed: {errors[said]}", style="red", markup=False, highlight=False)
@@ -163,7 +166,7 @@ def _twin(job: Job, jobs: list[Job]) -> Job | None:
     return next((other for other in same if other.done and (other.folder / "best.safetensors").is_file()), None)
 
 
-def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path) -> None:
+def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: BoxFormat | None) -> None:
     """Trains, or takes the twin's network, measures, and keeps the figures."""
     if twin is not None:
         run, row = Run.read(twin.folder), job.row.resolved
@@ -178,7 +181,7 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path) -> None:
         settings = job.row.given | {"seed": job.seed}
         train(job.row.stack.key, data, job.folder, recipe=grid.recipe, resume=begun, **settings)
         minutes = None if begun else round((time.monotonic() - began) / 60, 1)  # nobody knows what came before
-    figures = evaluate(job.folder, data, job.folder / "figures.json")
+    figures = evaluate(job.folder, data, job.folder / "figures.json", box_format=box_format)
     del figures["Curves"], figures["run"]
     write_json(job.kept, figures | {"minutes": minutes, "settings": job.settings, "command": job.command})
 

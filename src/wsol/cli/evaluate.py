@@ -18,7 +18,7 @@ def evaluate(**given: Any) -> None:
         raise UsageError("give RUN and DATA, or --maps and --metadata")
     processes.join()
     if maps is not None:
-        names = ("maps", "metadata", "output", "mask_root", "threshold", "protocol")
+        names = ("maps", "metadata", "output", "mask_root", "threshold", "protocol", "box_format")
         figures = measuring.evaluate_maps(**{name: given[name] for name in names})
     else:
         given["settings"] = settings_of(given["settings"])

@@ -3,6 +3,7 @@
 `wsol.data.crops` makes the views for networks; it needs torch, the rest does not.
 """
 
+from wsol.data.box_formats import BoxFormat
 from wsol.data.check import Report, check
 from wsol.data.dataset import Cases, Chosen, Dataset, Sample, Split, Truth
 from wsol.data.download import download
@@ -23,6 +24,7 @@ __all__ = [
     "CUB",
     "ILSVRC",
     "VOC",
+    "BoxFormat",
     "Caltech256",
     "Cases",
     "Chosen",

@@ -1,6 +1,7 @@
 """What a data set holds, and what must be fixed before it is used."""
 
 import hashlib
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 from rich.table import Table
 
+from wsol.data.box_formats import BoxFormat
 from wsol.data.dataset import Cases, Dataset, NoSplit, Split, Truth, check_boxes
 from wsol.data.layouts.metadata import Metadata
 from wsol.data.recognise import open_data
@@ -64,7 +66,12 @@ class Report:
         return shown
 
 
-def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str | Path | None = None) -> Report:
+def check(
+    data: str | Path | Dataset,
+    splits: Iterable[Split] = (),
+    output: str | Path | None = None,
+    box_format: BoxFormat | None = None,
+) -> Report:
     """Says which layout a data set has, what it holds and what must be fixed. Every photo, box and mask is read once.
 
     Problems are splits, photos, boxes and masks that cannot be read; inverted boxes and those of which half or more
@@ -75,13 +82,16 @@ def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str 
     data: A folder of class folders, a CSV file, the folder of a published data set, or `creatures`.
     splits: The splits to check: train, val, test. Default: all that are there.
     output: A picture to write: some photos with their true boxes and masks.
+    box_format: What the four numbers of a box mean, where the data set leaves it open: xyxy for corners in pixels,
+        xywh for a corner, width and height, cxcywh for the centre, width and height, -shares or -percent of the photo,
+        -from-1 for pixels counted from 1. Default: what the names of columns say, else xyxy.
 
     Raises WsolError when the picture cannot be written.
     """
     if output is not None:
         keep_apart(output, data)
     report, opened = Report(), {}
-    missing = _open(report, opened, data, tuple(splits))
+    missing = _open(report, opened, data, tuple(splits), box_format)
     if missing and (splits or not opened):
         report.problems += missing
     stored: dict[str, tuple[str, int, Path]] = {}
@@ -95,7 +105,9 @@ def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str 
             report.notes.append(f"{split}: boxes reach out of {listed(part.over)}: counted as they are")
         if part.boxes + part.masks and part.blank:
             report.notes.append(f"{split}: {part.blank} photos have neither box nor mask: only their class is measured")
+        report.notes += photos.notes()
     report.problems = list(dict.fromkeys(report.problems))  # splits may share photos
+    report.notes = list(dict.fromkeys(report.notes))
     if output is not None and opened:
         try:
             _sheet(list(opened.values())[-1]).save(output)
@@ -105,13 +117,20 @@ def check(data: str | Path | Dataset, splits: Iterable[Split] = (), output: str 
 
 
 def _open(
-    report: Report, opened: dict[str, Dataset], data: str | Path | Dataset, splits: tuple[Split, ...]
+    report: Report,
+    opened: dict[str, Dataset],
+    data: str | Path | Dataset,
+    splits: tuple[Split, ...],
+    box_format: BoxFormat | None,
 ) -> list[str]:
     """Opens what there is; returns what is said of splits that are not there."""
     missing = []
     for split in splits or ("train", "val", "test"):
         try:
-            opened[split] = photos = open_data(data, split)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                opened[split] = photos = open_data(data, split, box_format=box_format)
+            report.notes += [str(warning.message) for warning in said]
             report.layout = photos.about or photos.name
         except NoSplit as error:
             missing.append(str(error))

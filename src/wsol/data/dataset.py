@@ -18,6 +18,17 @@ from wsol.errors import WsolError
 Split = Literal["train", "val", "test"]
 T = TypeVar("T")
 MOST_CLASSES = 100_000
+SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "holdout": "test",
+}  # how people spell a split, in any capitals
 
 
 @dataclass(frozen=True)
@@ -61,18 +72,21 @@ class Dataset(ABC):
     found: a classmethod that recognises its files. It gets a path, which may not exist, and returns the root to open,
         or None.
     __init__: takes those of `root` (what `found` returned), `split`, `val_per_class` (training photos of each class
-        to hold back for validation) and `size` (side in pixels of generated photos) that it needs, by these names.
+        to hold back for validation), `size` (side in pixels of generated photos) and `box_format` (what the four
+        numbers of a box mean, or None) that it needs, by these names.
         It sets `name`, `classes` and `samples`, and `has_boxes` where there are boxes. It raises WsolError, naming
         the file, for files that are wrong, and NoSplit for a split that is not there.
     truth: boxes and masks of one photo. Only evaluation asks for it: open their files here, not in `__init__`.
 
     It may override `image` and `size` where a photo is not simply a file, `truth_of` where photos hold several
-    classes, and `said_size`. `image` is called from several threads and processes.
+    classes, `said_size` and `notes`. `image` is called from several threads and processes.
 
     name: the data set's name in results.
     classes: the names of the classes; a label is an index into them.
     samples: the photos of the split, in a fixed order.
     has_boxes: whether `truth` gives boxes.
+    numbered: whether the files know classes by number alone, as the evaluator's lists do: label i is class i of
+        whatever network it is measured with. Else classes are matched by name.
     generated: whether photos are made, not stored, so that their files are not checked.
 
     A package offers a layout by an entry point in the group `wsol.layouts`.
@@ -83,6 +97,7 @@ class Dataset(ABC):
     classes: list[str]
     samples: list[Sample]
     has_boxes: bool = False
+    numbered: bool = False
     generated: bool = False
 
     @classmethod
@@ -108,6 +123,10 @@ class Dataset(ABC):
 
     def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
         """The file that says for which (W, H) a photo's boxes are made, and that size, where there is such a file."""
+
+    def notes(self) -> list[str]:
+        """What `wsol data check` should say of how the files are written. It may read every photo's size."""
+        return []
 
     @abstractmethod
     def truth(self, index: int) -> Truth:
@@ -141,12 +160,8 @@ class Chosen(Dataset):
 
     def __init__(self, photos: Dataset, indices: list[int]) -> None:
         self.photos, self.indices = photos, indices
-        self.about, self.name, self.classes, self.generated = (
-            photos.about,
-            photos.name,
-            photos.classes,
-            photos.generated,
-        )
+        self.about, self.name, self.classes = photos.about, photos.name, photos.classes
+        self.numbered, self.generated = photos.numbered, photos.generated
         self.samples = [photos.samples[index] for index in indices]
 
     @property
@@ -161,6 +176,9 @@ class Chosen(Dataset):
 
     def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
         return self.photos.said_size(self.indices[index])
+
+    def notes(self) -> list[str]:
+        return self.photos.notes()
 
     def truth(self, index: int) -> Truth:
         return self.photos.truth(self.indices[index])
@@ -236,6 +254,14 @@ def class_count(labels: Iterable[int], where: Path) -> int:
     return count
 
 
+def split_named(text: str) -> Split | None:
+    """The split that a name stands for, in any capitals; None where it stands for none.
+
+    text: Such as "Training", "valid" or "holdout", see `SPLIT_NAMES`.
+    """
+    return SPLIT_NAMES.get(text.strip().lower())
+
+
 def split_of(place: int) -> Split:
     """The rule for a published set without splits: every fourth photo is `test`, every fifth place of the others `val`.
 
@@ -256,7 +282,7 @@ def every_tenth(items: list, split: Split) -> list:
 
 
 def check_boxes(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int], where: str) -> Float[np.ndarray, "n 4"]:
-    """The boxes, if each lies inside its image and is not inverted.
+    """The boxes, if each lies inside its image, is not inverted and not smaller than a pixel.
 
     boxes: (n, 4) x0 y0 x1 y1 in pixels.
     size: (W, H) of the image.
@@ -266,7 +292,9 @@ def check_boxes(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int], where: s
     """
     x0, y0, x1, y1 = boxes.T
     wrong = ~((x0 >= 0) & (y0 >= 0) & (x1 <= size[0]) & (y1 <= size[1]) & (x0 < x1) & (y0 < y1))
-    if wrong.any():
-        box = " ".join(f"{value:g}" for value in boxes[wrong][0])
-        raise WsolError(f"{where}: box {box} (x0 y0 x1 y1) does not lie in its image of {size[0]} x {size[1]}; fix it")
+    tiny = ~wrong & (x1 - x0 < 1) & (y1 - y0 < 1)
+    for faulty, fault in ((wrong, "does not lie in"), (tiny, "is smaller than a pixel of")):
+        if faulty.any():
+            box = " ".join(f"{value:g}" for value in boxes[faulty][0])
+            raise WsolError(f"{where}: box {box} (x0 y0 x1 y1) {fault} its image of {size[0]} x {size[1]}; fix it")
     return boxes

@@ -8,6 +8,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Literal
 
+from wsol.data.box_formats import BoxFormat
 from wsol.data.dataset import Chosen, Dataset, Split
 from wsol.errors import WsolError, listed
 from wsol.registry import Entry, entries, entry
@@ -41,18 +42,28 @@ def known_layouts() -> dict[str, str]:
     return lines
 
 
-def open_data(data: str | Path | Dataset, split: Split, *, size: int = 128, val_per_class: int = 5) -> Dataset:
+def open_data(
+    data: str | Path | Dataset,
+    split: Split,
+    *,
+    size: int = 128,
+    val_per_class: int = 5,
+    box_format: BoxFormat | None = None,
+) -> Dataset:
     """One split of a data set, its layout recognised.
 
     data: A path, "creatures", or a data set, which is returned as it is.
     split: "train", "val" or "test".
     size: The side of generated photos in pixels.
     val_per_class: Training photos of each class to hold back for validation, where the set has no such split.
+    box_format: What the four numbers of a box mean, for layouts that leave it open, see `wsol.data.box_formats`.
 
-    Raises WsolError when nothing is there, when no layout recognises it, and when two packages offer the layout that
-    does. A layout of another package that fails is named in a warning, only if no special one recognises the data.
+    Raises WsolError when nothing is there, when no layout recognises it, when two packages offer the layout that does,
+    and for a `box_format` where the layout leaves nothing open. A layout of another package that fails is named in a warning, only if no special one recognises the data.
     """
     if isinstance(data, Dataset):
+        if box_format is not None:
+            raise _settled(data.name)
         return data
     path, failed = Path(data), []
     for layout in layout_entries():
@@ -67,12 +78,19 @@ def open_data(data: str | Path | Dataset, split: Split, *, size: int = 128, val_
         entry("layouts", layout.name)  # refuses a name that two packages take
         if _is_folder(layout):
             _warn(failed)
-        given = {"root": root, "split": split, "size": size, "val_per_class": val_per_class}
-        return kind(**{name: given[name] for name in signature(kind).parameters if name in given})
+        given = {"root": root, "split": split, "size": size, "val_per_class": val_per_class, "box_format": box_format}
+        taken = signature(kind).parameters
+        if box_format is not None and "box_format" not in taken:
+            raise _settled(str(data))
+        return kind(**{name: given[name] for name in taken if name in given})
     _warn(failed)
     hint = " did you mean creatures?" if difflib.get_close_matches(str(data), ["creatures"]) else ""
     said = "no layout recognises this file" if path.exists() else "there is no such data"
     raise WsolError(f"{data}: {said};{hint} give {'; '.join(known_layouts().values())}")
+
+
+def _settled(data: str) -> WsolError:
+    return WsolError(f"{data}: this data set says itself what the numbers of a box mean; leave --box-format out")
 
 
 def _failure(layout: Entry, error: Exception) -> str:

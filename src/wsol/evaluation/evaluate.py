@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsol.boxes.rule import Threshold, check_threshold
-from wsol.data import Cases, Dataset, open_data
+from wsol.data import BoxFormat, Cases, Dataset, open_data
+from wsol.data.classes import with_classes
 from wsol.data.dataset import Split
 from wsol.data.layouts.metadata import Metadata
 from wsol.errors import WsolError
@@ -18,7 +19,6 @@ from wsol.evaluation.report import pictures
 from wsol.evaluation.score_maps import ScoreMaps
 from wsol.evaluation.tally import Scored, Tally
 from wsol.evaluation.threshold import choose_threshold, settled, validation_photos
-from wsol.localizer import Localizer
 from wsol.metrics import PROTOCOLS, Protocol
 from wsol.registry import check_key
 from wsol.runs.folder import Run
@@ -43,6 +43,7 @@ def evaluate(
     batch_size: int = 32,
     workers: int = 2,
     on_bad_image: Literal["raise", "skip"] = "raise",
+    box_format: BoxFormat | None = None,
     **opened: Any,
 ) -> dict[str, Any]:
     """Measure a run by the field's metrics, beside a fixed centre box and the whole image.
@@ -62,6 +63,9 @@ def evaluate(
     batch_size: photos a pass.
     workers: processes that read photos.
     on_bad_image: what to do with photos that cannot be read.
+    box_format: what the four numbers of a box mean, where the data set leaves it open: xyxy for corners in pixels,
+        xywh for a corner, width and height, cxcywh for the centre, width and height, -shares or -percent of the photo,
+        -from-1 for pixels counted from 1. By default what the names of columns say, else xyxy.
     opened: how the run is opened, as `wsol.load` takes it: checkpoint, readout, settings, classes_from, boxes_from.
 
     Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
@@ -75,14 +79,18 @@ def evaluate(
         raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
     localizer = load(run, **opened)
     origin = Run.read(localizer.folder) if localizer.folder else None
-    val_per_class = origin.resolved.settings.val_per_class if origin else VAL_PER_CLASS
-    size, skip = localizer.image_size * 8 // 7, on_bad_image == "skip"
-    photos = open_data(data, split, size=size, val_per_class=val_per_class)
-    check_classes(localizer, photos, data)
+    stored_as = {
+        "size": localizer.image_size * 8 // 7,
+        "val_per_class": origin.resolved.settings.val_per_class if origin else VAL_PER_CLASS,
+        "box_format": box_format,
+    }
+    skip = on_bad_image == "skip"
+    known = {"classes": localizer.classes, "data": data, "knower": f"the run {localizer.name}"}
+    photos = with_classes(open_data(data, split, **stored_as), **known)
     chosen = settled(threshold, conventions, localizer)
-    validation = None if chosen or split == "val" else validation_photos(data, size, val_per_class)
+    validation = None if chosen or split == "val" else validation_photos(data, **stored_as)
     if validation is not None:
-        check_classes(localizer, validation, data)
+        validation = with_classes(validation, **known)
         chosen = choose_threshold(localizer, validation, batch_size, workers, skip), "validation"
         usual = not any(opened.get(name) for name in ("readout", "settings", "boxes_from"))
         if origin and usual and validation.fingerprint() == origin.validation:
@@ -99,6 +107,7 @@ def evaluate(
         "split": split,
         "threshold_source": source,
         "ten_crop": ten_crop,
+        **({"box_format": box_format} if box_format else {}),
         **localizer.facts,
     }
     return _figures(tally, cases, about, output)
@@ -112,6 +121,7 @@ def evaluate_maps(
     mask_root: str | Path | None = None,
     threshold: Threshold | None = None,
     protocol: str = "clova",
+    box_format: BoxFormat | None = None,
 ) -> dict[str, Any]:
     """Measure maps that any program made, stored as `wsol.evaluation.score_maps` says.
 
@@ -121,6 +131,7 @@ def evaluate_maps(
     mask_root: folder in which the masks of localization.txt lie.
     threshold: share of the heatmap's peak at which boxes are cut, or auto; by default the protocol's, else 0.2.
     protocol: the conventions of clova, cvpr16, psol or bas.
+    box_format: what the four numbers of a box mean, as `evaluate` takes it.
 
     Returns the figures of `evaluate`; Cls and Top-k are None where the maps come without predictions.
     Raises WsolError that lists, by id, what does not fit.
@@ -130,7 +141,7 @@ def evaluate_maps(
     if not (metadata / "image_ids.txt").is_file():
         raise WsolError(f"{metadata}: image_ids.txt is missing; give the folder of one split's lists")
     root = metadata.parent.parent if metadata.parent.name == "metadata" else metadata.parent
-    photos = Metadata(root, metadata.name, masks=mask_root)
+    photos = Metadata(root, metadata.name, masks=mask_root, box_format=box_format)
     photos.check_all()
     score_maps = ScoreMaps(maps, photos, conventions)
     if threshold is not None:
@@ -149,21 +160,6 @@ def find_protocol(name: str) -> Protocol:
     """Raises WsolError for a name that no protocol has."""
     check_key(name, PROTOCOLS, "there is no protocol")
     return PROTOCOLS[name]
-
-
-def check_classes(localizer: Localizer, photos: Dataset, data: str | Path | Dataset) -> None:
-    """Raises WsolError unless the photos' classes are the network's; numbered ones need not reach the last."""
-    names, known = photos.classes, list(localizer.classes)
-    if isinstance(photos, Metadata) and len(names) < len(known):
-        photos.classes = names = [str(number) for number in range(len(known))]
-    fix = "evaluate the data set that it was trained on"
-    if len(names) != len(known):
-        raise WsolError(f"{data}: has {len(names)} classes, the run {localizer.name} knows {len(known)}; {fix}")
-    numbered = any(all(name.isdecimal() for name in some) for some in (names, known))
-    if other := [] if numbered else [pair for pair in zip(names, known, strict=True) if pair[0] != pair[1]]:
-        raise WsolError(
-            f"{data}: has the class {other[0][0]} where the run {localizer.name} knows {other[0][1]}; {fix}"
-        )
 
 
 def count(tally: Tally, photos: Dataset, seen: Iterable[Seen]) -> None:

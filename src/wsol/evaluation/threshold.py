@@ -1,6 +1,7 @@
 """Where heatmaps are cut: what was asked for, the protocol's, the recipe's, or the best on validation photos."""
 
 from pathlib import Path
+from typing import Any
 
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data import Cases, Dataset, open_data
@@ -45,12 +46,16 @@ def settled(given: Threshold | None, protocol: Protocol, localizer: Localizer) -
     return (localizer.threshold, "recipe") if localizer.threshold_source == "recipe" else None
 
 
-def validation_photos(data: str | Path | Dataset, size: int, val_per_class: int) -> Dataset | None:
-    """The photos of a data set by which a threshold can be chosen, if it has such."""
+def validation_photos(data: str | Path | Dataset, **opened: Any) -> Dataset | None:
+    """The photos of a data set by which a threshold can be chosen, if it has such.
+
+    data: The data set.
+    opened: How it is opened, as `open_data` takes it.
+    """
     if isinstance(data, Dataset):
         return None
     try:
-        photos = open_data(data, "val", size=size, val_per_class=val_per_class)
+        photos = open_data(data, "val", **opened)
     except NoSplit:
         return None
     if not photos.has_boxes:

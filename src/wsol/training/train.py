@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
+from wsol.data.classes import with_classes
 from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
 from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.errors import WsolError
@@ -154,7 +155,7 @@ def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
     if len(training.classes) < 2:
         name = training.name if isinstance(data, tuple) else data
         raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
-    return training, validation
+    return training, with_classes(validation, training.classes, validation.name, "the training photos")
 
 
 def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:

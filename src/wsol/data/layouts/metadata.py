@@ -11,12 +11,16 @@ An id may hold commas: lines are read from their right end. CRLF is tolerated.
 import warnings
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 
+from wsol.data.box_formats import BoxFormat, to_corners, wrong_format
 from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, class_count
 from wsol.errors import WsolError, listed
+from wsol.registry import check_key
 
 
 class Metadata(Dataset):
@@ -30,17 +34,21 @@ class Metadata(Dataset):
     root: The folder of these lists, or the one that holds it.
     split: The folder of the split's lists: "train", "val", "test".
     masks: The folder that the lists' mask paths are relative to. Default: where the photos are, or ROOT.
+    box_format: What the four numbers of a box mean, where they are no corners in pixels.
 
     Raises WsolError, naming the file and id, for lines that are wrong or contradict each other.
     """
 
     about = "a folder with the evaluator's metadata lists"
+    numbered = True
 
     @classmethod
     def found(cls, path: Path) -> Path | None:
         return path if any(places(path)[0].glob("*/image_ids.txt")) else None
 
-    def __init__(self, root: str | Path, split: str, masks: str | Path | None = None) -> None:
+    def __init__(
+        self, root: str | Path, split: str, masks: str | Path | None = None, box_format: BoxFormat | None = None
+    ) -> None:
         root = Path(root)
         self.name = root.name
         lists, images = places(root)
@@ -48,6 +56,9 @@ class Metadata(Dataset):
         if not self.folder.is_dir():
             raise NoSplit(f"{self.folder / 'image_ids.txt'}: cannot be read, as there is no folder {split}")
         self.masks = Path(masks) if masks is not None else root if images == root / "images" else images
+        if box_format is not None:
+            check_key(box_format, get_args(BoxFormat), "there is no box format")
+        self.box_format: BoxFormat = box_format or "xyxy"
         ids = [line for line in self._lines("image_ids.txt") if line]
         labels: dict[str, int] = {}
         for id, text in self._fields("class_labels.txt", 1):
@@ -57,6 +68,12 @@ class Metadata(Dataset):
         if missing := [id for id in ids if id not in labels]:
             raise WsolError(f"{self.folder / 'class_labels.txt'}: no label for {listed(missing)}")
         count = class_count(labels.values(), self.folder / "class_labels.txt")
+        if count > 1000 and count > 10 * (used := len(set(labels.values()))):
+            warnings.warn(
+                f"{self.folder / 'class_labels.txt'}: {count} classes, but photos of only {used}: labels are indices "
+                f"here; number them from 0 without gaps, unless they are those of a network",
+                stacklevel=2,
+            )
         self.classes = [str(number) for number in range(count)]
         self.samples = [Sample(id, labels[id], images / id) for id in ids]
 
@@ -87,8 +104,10 @@ class Metadata(Dataset):
             return Truth(mask=np.any(masks, axis=0), ignore=np.any(ignores, axis=0) if ignores else None)
         if id not in self._boxes:
             return Truth()
+        if self._wrong_format is not None:
+            raise self._wrong_format
         # the published lists put x1 = x + width, and a few boxes a pixel outside: they count as they are
-        return Truth(np.array(self._boxes[id], np.float64))
+        return Truth(self._corners(index))
 
     def check_all(self) -> None:
         """Raises WsolError that names all images with an inverted box, an unknown size or a missing mask.
@@ -100,11 +119,10 @@ class Metadata(Dataset):
             for name in sum(self._mask_paths.get(sample.id, []), ()):
                 if name and not (self.masks / name).is_file():
                     wrong.append(f"{sample.id}: mask {self.masks / name} is missing")
-            boxes = np.array(self._boxes.get(sample.id, [])).reshape(-1, 4)
-            if len(boxes) == 0:
+            if sample.id not in self._boxes:
                 continue
             try:
-                size = self.size(index)
+                size, boxes = self.size(index), self._corners(index)
             except WsolError as error:
                 wrong.append(str(error))
                 continue
@@ -138,6 +156,21 @@ class Metadata(Dataset):
                     raise self._odd(line, "a box is id,x0,y0,x1,y1")
                 boxes.setdefault(self._known(line.rsplit(",", 4)[0]), []).append(box)
         return boxes
+
+    @cached_property
+    def _wrong_format(self) -> WsolError | None:
+        boxes = {
+            index: np.array(self._boxes[sample.id], np.float64)
+            for index, sample in enumerate(self.samples)
+            if sample.id in self._boxes
+        }
+        return wrong_format(boxes, self, self.box_format, str(self.folder / "localization.txt"))
+
+    def _corners(self, index: int) -> Float[np.ndarray, "n 4"]:
+        boxes = np.array(self._boxes[self.samples[index].id], np.float64)
+        if self.box_format == "xyxy":
+            return boxes
+        return to_corners(boxes, np.array([self.size(index)] * len(boxes), np.float64), self.box_format)
 
     @cached_property
     def _mask_paths(self) -> dict[str, list[tuple[str, str]]]:
