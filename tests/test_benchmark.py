@@ -70,7 +70,7 @@ class Loop:
         if self.stop_at == output.name:
             raise KeyboardInterrupt
 
-    def evaluate(self, run: Path, data: str, output: Path) -> dict[str, Any]:
+    def evaluate(self, run: Path, data: str, output: Path, **opened: Any) -> dict[str, Any]:
         return made_up(random.Random(run.name)) | {"Curves": {}, "run": str(run)}
 
 
@@ -167,6 +167,7 @@ def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypa
         {"method": "acol", "head_width": 8},
         {"method": "acol", "head_width": 8, "name": "<A>", "heads": "a"},
         {"method": "acol", "head_width": 8, "name": "cut high", "threshold": 0.9},
+        {"method": "acol", "head_width": 8, "name": "mean", "readout": "mean"},
     ]
     train, calls = module.train, []
     monkeypatch.setattr(module, "train", lambda *args, **given: calls.append(args[2].name) or train(*args, **given))
@@ -180,10 +181,14 @@ def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypa
     assert alone["PxAP"] != fused["PxAP"]
     assert high["threshold"] == 0.9 and high["PxAP"] == fused["PxAP"]
     assert fused["minutes"] == alone["minutes"] == high["minutes"]
+    mean = figures(tmp_path / "out", "mean-0")
+    asked = wsol.evaluate(tmp_path / "out" / "runs" / "acol-0", "creatures", readout="mean")
+    assert mean["PxAP"] == asked["PxAP"] != fused["PxAP"] and mean["settings"]["readout"] == "mean"
+    assert mean["command"].endswith(" --readout mean") and "readout" not in fused["settings"]
 
     text = (tmp_path / "out" / "index.html").read_text()
     assert "<h1>One network</h1>" in text and "<A>" not in text
-    for row in ("ACoL", "&lt;A&gt;", "cut high", "CentreBox", "WholeImage"):
+    for row in ("ACoL", "&lt;A&gt;", "cut high", "mean", "CentreBox", "WholeImage"):
         assert re.search(rf"<tr><th>{row}</th>(<td>[^<]*</td>)+</tr>", text)
     assert not re.search(r'(src|href)="(?!data:)', text)
     (picture,) = (Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", text))
@@ -204,6 +209,7 @@ def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypa
         ([{"name": "CAM"}], {}, "names no method"),
         ([{"method": "cam", "seed": 1}], {}, "with `seeds`"),
         ([{"method": "cam"}, {"method": "cam"}], {}, "two rows are called 'CAM'"),
+        ([{"method": "cam", "readout": "men"}], {}, "no read-out 'men'; did you mean mean?"),
         ([], {}, "0 rows"),
         ([{"method": "cam"}], {"seeds": "two"}, "seeds cannot be 'two'"),
         ([{"method": "cam"}], {"columns": ["MaxBoxAc"]}, "did you mean MaxBoxAcc"),

@@ -62,6 +62,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "layercam": "wsol.readouts.layercam:LayerCAM",
         "scorecam": "wsol.readouts.scorecam:ScoreCAM",
         "ccam": "wsol.readouts.ccam:CCAM",
+        "mean": "wsol.readouts.mean:Mean",
         "pc1": "wsol.readouts.pc1:PC1",
     },
     # in the order in which they are asked; the plain folder, which takes any, comes after those of other packages

@@ -13,6 +13,7 @@ from wsol.readouts.ccam import CCAM
 from wsol.readouts.gradcam import GradCAM
 from wsol.readouts.gradcam_plus_plus import GradCAMPlusPlus
 from wsol.readouts.layercam import LayerCAM
+from wsol.readouts.mean import Mean
 from wsol.readouts.pc1 import PC1, first_component, frame_share
 from wsol.readouts.saliency import Saliency
 from wsol.readouts.scorecam import ScoreCAM
@@ -204,6 +205,17 @@ def directed(heatmaps: torch.Tensor) -> torch.Tensor:
     """Each map centred and of length 1: a component's factor and offset say nothing."""
     centred = heatmaps - heatmaps.mean((1, 2), keepdim=True)
     return centred / centred.square().sum((1, 2), keepdim=True).sqrt()
+
+
+@BOUNDARIES
+def test_the_mean_equals_its_slow_twin(boundary: str) -> None:
+    network, images = cam(), photos(32)
+    heatmaps = look(Mean(boundary), network, images)
+    features = network.backbone(images, until=boundary).detach()
+    for image, maps in zip(features, heatmaps, strict=True):
+        expected = [[sum(cell.tolist()) / len(image) for cell in row] for row in image.permute(1, 2, 0)]
+        torch.testing.assert_close(maps[0].tolist(), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(maps[1], maps[0], rtol=0, atol=0)
 
 
 @BOUNDARIES

@@ -11,6 +11,7 @@
     columns: [Top1Cls, MaxBoxAcc]                  # all, if left out
     published: {data: CUB, backbone: VGG16}        # entries of published.yaml that stand beside ours, if any
 
+A row's `readout` asks the network otherwise than its method does; with `epochs: 0` that is a baseline without training.
 A row's `paper` is the `setting` of its published figure, with the row's settings in braces; left out, the paper's
 result stands beside it, and where it is empty nothing does.
 """
@@ -23,6 +24,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from wsol import registry
 from wsol.errors import WsolError
 from wsol.methods.stack import Stack, stack
 from wsol.registry import check_key
@@ -34,7 +36,7 @@ GRIDS = files("wsol.benchmark") / "grids"
 KINDS: dict[str, Any] = {"about": str, "data": str, "recipe": str, "seeds": int, "settings": dict}
 KINDS |= {"rows": tuple[dict, ...], "columns": tuple[str, ...], "published": dict}
 PRINTED = ("data", "backbone", "source")
-ROW: dict[str, Any] = {"method": str, "name": str, "vary": dict, "paper": str}
+ROW: dict[str, Any] = {"method": str, "name": str, "vary": dict, "paper": str, "readout": str}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Row:
     given: settings over the recipe's.
     resolved: all settings.
     paper: `setting` of the published figure beside it.
+    readout: how the network is asked where; by default the method's own heatmaps.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Row:
     given: dict[str, Any]
     resolved: Resolved
     paper: str | None = None
+    readout: str | None = None
 
     @property
     def slug(self) -> str:
@@ -125,6 +129,8 @@ def _rows(entry: dict[Any, Any], settings: dict[str, Any], recipe: str | None) -
     if "method" not in own:
         raise WsolError(f"the row {entry} names no method; write `method: cam`")
     methods = stack(own["method"])
+    if "readout" in own:
+        registry.find("readouts", own["readout"])
     shared = {str(key): value for key, value in entry.items() if key not in ROW}
     vary = {str(key): values for key, values in own.get("vary", {}).items()}
     if wrong := [key for key, values in vary.items() if not isinstance(values, list)]:
@@ -141,7 +147,7 @@ def _rows(entry: dict[Any, Any], settings: dict[str, Any], recipe: str | None) -
             paper = own["paper"].format(**given) if "paper" in own else None
         except (KeyError, IndexError, ValueError) as error:
             raise WsolError(f"paper {own['paper']!r}: only the row's settings may stand in braces") from error
-        yield Row(name, methods, given, resolved, paper)
+        yield Row(name, methods, given, resolved, paper, own.get("readout"))
 
 
 def _said(value: Any) -> str:

@@ -50,7 +50,8 @@ class Job:
         """All that the run is made with; files by their names alone."""
         resolved = self.row.resolved.all
         files = {name: Path(value).name for name in FILES if (value := resolved.get(name))}
-        return resolved | files | {"seed": self.seed}
+        readout = {"readout": self.row.readout} if self.row.readout else {}
+        return resolved | files | readout | {"seed": self.seed}
 
     @property
     def done(self) -> bool:
@@ -157,7 +158,8 @@ def command(row: Row, seed: int, data: str, recipe: str | None) -> str:
         elif value is not None:
             words += [f"--{option}", Path(value).name if name in FILES else str(value)]
     words += ["--seed", str(seed), "--output", folder]
-    return f"{shlex.join(words)} && {shlex.join(['wsol', 'evaluate', folder, data])}"
+    evaluating = ["wsol", "evaluate", folder, data, *(["--readout", row.readout] if row.readout else [])]
+    return f"{shlex.join(words)} && {shlex.join(evaluating)}"
 
 
 def _twin(job: Job, jobs: list[Job]) -> Job | None:
@@ -181,7 +183,8 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: B
         settings = job.row.given | {"seed": job.seed}
         train(job.row.stack.key, data, job.folder, recipe=grid.recipe, resume=begun, **settings)
         minutes = None if begun else round((time.monotonic() - began) / 60, 1)  # nobody knows what came before
-    figures = evaluate(job.folder, data, job.folder / "figures.json", box_format=box_format)
+    kept, readout = job.folder / "figures.json", job.row.readout
+    figures = evaluate(job.folder, data, kept, box_format=box_format, readout=readout)
     del figures["Curves"], figures["run"]
     write_json(job.kept, figures | {"minutes": minutes, "settings": job.settings, "command": job.command})
 
@@ -196,12 +199,12 @@ def _left(jobs: list[Job]) -> str:
 
 def _page(table: Table, jobs: list[Job], output: Path, photos: Dataset) -> None:
     """index.html, with what every row finds in the same photos under the first seed."""
-    runs = {job.row.name: job.folder for job in jobs if job.done and job.seed == 0}
-    runs = {name: folder for name, folder in runs.items() if (folder / "best.safetensors").is_file()}
+    first = [job for job in jobs if job.done and job.seed == 0 and (job.folder / "best.safetensors").is_file()]
     places = np.linspace(0, len(photos) - 1, min(PHOTOS, len(photos))).astype(int).tolist()
     shown = readable(Chosen(photos, places), "skip")
     images = [shown.image(index) for index in range(len(shown))]
-    pictures = sheet(shown, {name: list(locate(folder, images)) for name, folder in runs.items()}, SIDE)
+    results = {job.row.name: list(locate(job.folder, images, readout=job.row.readout)) for job in first}
+    pictures = sheet(shown, results, SIDE)
     row = "<tr><th>{}</th>{}</tr>".format
     lines = {who: "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) for who, cells in table.body.items()}
     write_page(
