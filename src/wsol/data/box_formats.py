@@ -146,6 +146,7 @@ def _fitting(numbers: Numbers, sizes: Sizes, units: list[str]) -> list[BoxFormat
     formats: tuple[BoxFormat, ...] = get_args(BoxFormat)
     possible: list[BoxFormat] = [name for name in formats if not _impossible(numbers, sizes, name).any()]
     for unit in units:
-        if of_unit := [name for name in possible if name.partition("-")[2] == unit]:
+        of_unit: list[BoxFormat] = [name for name in possible if name.partition("-")[2] == unit]
+        if of_unit:
             return of_unit
     return []
