@@ -138,12 +138,15 @@ def _impossible(numbers: Numbers, sizes: Sizes, box_format: BoxFormat) -> Bool[n
     sides = boxes[:, 2:] - boxes[:, :2]
     outside = (boxes[:, :2] < -1).any(1) | (boxes[:, 2:] > sizes + 1).any(1)
     tiny = (sides < 1).all(1) & (numbers % 1).any(1)  # published lists have some without extent, in whole pixels
-    return outside | (sides < 0).any(1) | tiny
+    return np.asarray(outside | (sides < 0).any(1) | tiny)
 
 
 def _fitting(numbers: Numbers, sizes: Sizes, units: list[str]) -> list[BoxFormat]:
     """Formats in which every box is possible, of the first unit in which there are any."""
     formats: tuple[BoxFormat, ...] = get_args(BoxFormat)
-    possible = [name for name in formats if not _impossible(numbers, sizes, name).any()]
-    of_units = ([name for name in possible if name.partition("-")[2] == unit] for unit in units)
-    return next((names for names in of_units if names), [])
+    possible: list[BoxFormat] = [name for name in formats if not _impossible(numbers, sizes, name).any()]
+    for unit in units:
+        of_unit: list[BoxFormat] = [name for name in possible if name.partition("-")[2] == unit]
+        if of_unit:
+            return of_unit
+    return []

@@ -79,7 +79,8 @@ class Csv(Dataset):
             raise self._no_header(table)
         self.columns = find_columns(table.columns, str(self.file))
         self.box_columns = [table.columns[place] for place in self.columns.box]
-        self.box_format, self.asked = box_format or self.columns.box_format, box_format is not None
+        self.box_format: BoxFormat | None = box_format or self.columns.box_format
+        self.asked = box_format is not None
         self.photos = self._photos(table)
         self.has_boxes = any(photo.boxes for photo in self.photos.values())
         names = self._names({photo.label for photo in self.photos.values()})

@@ -77,8 +77,7 @@ def find_columns(names: list[str], where: str) -> Columns:
             raise _two(where, what, [names[place] for place in places])
     if len({plain[place] for place in labels}) < len(labels):
         raise _two(where, "the class", [names[place] for place in labels])
-    box_format: BoxFormat | None = None
-    sets = [(box, box_format)] if box else []
+    sets: list[tuple[list[int], BoxFormat | None]] = [(box, None)] if box else []
     left = {name: place for place, name in enumerate(plain)}
     left |= {name.removeprefix("b").removeprefix("box"): left[name] for name in plain if re.match("b?box.", name)}
     for words, of_columns in BOX_COLUMNS:
@@ -91,8 +90,8 @@ def find_columns(names: list[str], where: str) -> Columns:
             f"{where}: boxes need all four columns x0,y0,x1,y1 (or xmin,ymin,xmax,ymax, x,y,w,h, or cx,cy,w,h); "
             f"found {listed(some)}"
         )
-    if sets:
-        box, box_format = sets[0]
+    box, box_format = sets[0] if sets else ([], None)
+    if box:
         read_names = {plain[place] for place in box}
         if repeated := [
             names[place] for place, name in enumerate(plain) if name in read_names and plain.count(name) > 1
