@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,17 +10,19 @@ from dataclasses import dataclass
 from itertools import count, groupby
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, Union
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from wsol.data.images import find_images, open_image, to_rgb
 from wsol.errors import WsolError
 
-Photo = str | os.PathLike | bytes | IO[bytes] | Image.Image | np.ndarray | torch.Tensor
+if TYPE_CHECKING:
+    import torch  # what reads data sets works without it
+
+Photo = Union[str, os.PathLike, bytes, IO[bytes], Image.Image, np.ndarray, "torch.Tensor"]
 Held = Path | bytes | Image.Image  # what a result keeps of its photo
 CHANNELS = (1, 3, 4)
 LARGE = 24_000_000  # pixels; JPEGs above are reduced while they are decoded
@@ -55,9 +58,9 @@ class Input:
             return bytes(photo)
         if hasattr(photo, "read"):
             return self._read(photo)
-        if isinstance(photo, torch.Tensor):
+        if _is_tensor(photo):
             photo = photo.detach().cpu()
-            photo = (photo.float() if photo.is_floating_point() else photo).numpy()
+            photo = (photo.float() if photo.is_floating_point() else photo).numpy()  # NumPy has no bfloat16
         if isinstance(photo, np.ndarray):
             return to_rgb(from_array(photo, self.where))
         if not isinstance(photo, Image.Image):
@@ -101,7 +104,7 @@ def inputs(images: Photo | Iterable[Photo]) -> Iterator[Input]:
             continue
         for place, photo in some:
             where = "images" if alone else f"images[{place}]"
-            batch = isinstance(photo, np.ndarray | torch.Tensor) and photo.ndim == 4
+            batch = (isinstance(photo, np.ndarray) or _is_tensor(photo)) and photo.ndim == 4
             for index, one in enumerate(_unstacked(photo, where) if batch else [photo]):
                 yield Input(f"image_{next(unnamed):05d}", one, f"{where}[{index}]" if batch else where)
 
@@ -110,8 +113,13 @@ def _several(images: Any) -> bool:
     """Whether it is many photos; a batch of pixels counts as one, and text in an array as files."""
     if isinstance(images, np.ndarray):
         return images.dtype.kind in "OU" and images.ndim == 1
-    single = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image | torch.Tensor)
-    return isinstance(images, Iterable) and not single and not hasattr(images, "read")
+    single = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
+    return isinstance(images, Iterable) and not (single or _is_tensor(images) or hasattr(images, "read"))
+
+
+def _is_tensor(photo: Any) -> bool:
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    return torch is not None and isinstance(photo, torch.Tensor)
 
 
 def _unstacked(batch: Any, where: str) -> Any:
@@ -201,7 +209,7 @@ def open_reduced(photo: Held, side: int, where: str = "") -> tuple[Image.Image, 
 
 
 def _drafted(photo: Path | bytes, side: int) -> tuple[Image.Image, tuple[int, int]] | None:
-    """A large JPEG reduced to at least `side`; None for others and damaged ones: opened whole, they say what is wrong."""
+    """A large JPEG reduced to at least `side`; None for others, and for damaged ones: `open_held` says why."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -108,8 +108,9 @@ def _warn(failed: list[str]) -> None:
 def readable(photos: Dataset, on_bad_image: Literal["raise", "skip"]) -> Dataset:
     """The data set without the photos that cannot be read.
 
-    Every file is decoded once, several at a time but only one above 24 megapixels, so that a damaged one does not end a training hours later. What was
-    found is remembered for files that do not change, as long as the program runs. Generated photos are not checked.
+    Every file is decoded once, so that a damaged one does not end a training hours later: several at a time, but of
+    those above 24 megapixels only one. What was found is remembered for files that do not change, as long as the
+    program runs. Generated photos are not checked.
 
     photos: The data set.
     on_bad_image: "raise" for a WsolError that counts and names them, "skip" for a warning and a data set without them.

@@ -169,7 +169,8 @@ class Result:
         heatmap = normalise(self.heatmap, (GRID, GRID))
         said = f"{'unsure: ' if self.unsure else ''}{self.name} {self.score:.0%}"
         boxes = None if self.unsure else self.boxes
-        return overlay(self._image(), heatmap, boxes, caption=said if caption else "")
+        fresh = not isinstance(self.photo, Image.Image)  # opened for this plot alone
+        return overlay(self._image(), heatmap, boxes, caption=said if caption else "", inplace=fresh)
 
     def crop(self, index: int = 0) -> Image.Image:
         """The photo cut to one of the best class's boxes. Raises WsolError where it has no such box."""
