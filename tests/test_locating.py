@@ -98,8 +98,8 @@ def test_it_is_what_the_network_says(run: Run, photos: Path) -> None:
 
 def test_photos_are_opened_a_batch_at_a_time(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
-    whole = locating.open_image
-    monkeypatch.setattr(locating, "open_image", lambda path: opened.append(path) or whole(path))
+    whole = locating.open_reduced
+    monkeypatch.setattr(locating, "open_reduced", lambda path, *given: opened.append(path) or whole(path, *given))
     results = wsol.locate(run, photos, batch_size=2)
     assert opened == []
     next(results)
@@ -160,7 +160,7 @@ def test_a_map_that_says_nothing_answers_the_whole_photo(value: float, side: int
     heatmap = np.full((side, side), value, np.float32)
     found = find(0, "x", 1.0, heatmap, (50, 40), "auto")
     assert found.whole_image and found.boxes.tolist() == [[0, 0, 50, 40]] and found.confidence.tolist() == [0]
-    result = Result("a", (50, 40), "auto", (found,), image=Image.new("RGB", (50, 40)))
+    result = Result("a", (50, 40), "auto", (found,), photo=Image.new("RGB", (50, 40)))
     assert result.mask.all() and result.mask.shape == (40, 50)
     assert result.crop().size == result.plot().size == (50, 40)
 
@@ -169,7 +169,7 @@ def test_a_result_says_the_same_in_every_form() -> None:
     heatmap = bright(28, 56, 112, 168)
     found = find(2, "x", 0.75, heatmap, (448, 224), 0.5)
     image = Image.new("RGB", (448, 224), (9, 9, 9))
-    result = Result("b/c.png", (448, 224), 0.5, (found,), image=image)
+    result = Result("b/c.png", (448, 224), 0.5, (found,), photo=image)
     assert found.boxes.tolist() == [[56, 56, 224, 168]]
     assert result.mask.sum() == 168 * 112 and result.mask[100, 100] and not result.mask[100, 300]
     assert result.crop().size == (168, 112)
@@ -206,7 +206,7 @@ def made(boxes: list[list[float]], path: str = "b/é & c.jpg", size: tuple[int, 
         )
         for label, box in enumerate(boxes)
     )
-    return Result(path, size, 0.2, findings, image=Image.new("RGB", size, (50, 60, 70)))
+    return Result(path, size, 0.2, findings, photo=Image.new("RGB", size, (50, 60, 70)))
 
 
 BOXES = st.tuples(st.floats(0, 190), st.floats(0, 140), st.floats(200, 400), st.floats(150, 300)).map(

@@ -101,7 +101,8 @@ class TrainingImages(torch.utils.data.Dataset):
     """Views and targets for training: (3, S, S), and an int or (k,) bool. It never asks a data set for its truth.
 
     They are asked for by their place in the whole training, n of epoch 0, then n of epoch 1 ...: crop and mirroring
-    depend on (seed, place) alone, so that a resumed run sees what an uninterrupted one would have seen.
+    depend on (seed, place) alone, so that a resumed run sees what an uninterrupted one would have seen. One photo at a
+    time is in memory, large JPEGs reduced, see `wsol.data.inputs.open_reduced`.
 
     photos: The data set.
     size: S, the side of a view in pixels.
@@ -121,7 +122,7 @@ class TrainingImages(torch.utils.data.Dataset):
 
     def __getitem__(self, place: int) -> tuple[Tensor, int | Tensor] | tuple[Tensor, int | Tensor, Tensor]:
         index = place % len(self.photos)
-        view = training_view(self.photos.image(index), self.size, self.chance(place))
+        view = training_view(self.photos.reduced(index, self.size)[0], self.size, self.chance(place))
         label = target(self.photos, index)
         if self.pseudo_boxes is None:
             return view, label
@@ -184,6 +185,7 @@ class Batch(NamedTuple):
 class EvaluationImages(torch.utils.data.Dataset):
     """Views for measuring: (3, S, S), an int or (k,) bool, the index, and W, H of the photo, which is decoded once.
 
+    One photo at a time is in memory, large JPEGs reduced, see `wsol.data.inputs.open_reduced`.
     A photo that cannot be read is `Unreadable` instead: an error within a loader's process would end all of them.
 
     photos: The data set.
@@ -199,11 +201,11 @@ class EvaluationImages(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor, int, Tensor] | Unreadable:
         try:
-            image = self.photos.image(index)
+            image, photo_size = self.photos.reduced(index, self.size)
         except WsolError as error:
             return Unreadable(index, str(error))
         view = evaluation_view(image, self.size, self.crop)
-        return view, target(self.photos, index), index, torch.tensor(image.size)
+        return view, target(self.photos, index), index, torch.tensor(photo_size)
 
 
 def collate(items: list[tuple[Tensor, int | Tensor, int, Tensor] | Unreadable]) -> Batch:

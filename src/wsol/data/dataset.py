@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from wsol.data.images import image_size, open_image
+from wsol.data.inputs import open_reduced
 from wsol.errors import WsolError
 
 Split = Literal["train", "val", "test"]
@@ -112,6 +113,16 @@ class Dataset(ABC):
         """The photo as upright RGB. Raises WsolError, naming the file, when it cannot be read."""
         return open_image(self.samples[index].path)
 
+    def reduced(self, index: int, side: int) -> tuple[Image.Image, tuple[int, int]]:
+        """The photo, large enough for a view of `side` pixels, and (W, H) of the whole one, see `open_reduced`.
+
+        Raises WsolError, naming the file, when it cannot be read.
+        """
+        if type(self).image is not Dataset.image:
+            image = self.image(index)
+            return image, image.size
+        return open_reduced(self.samples[index].path, side)
+
     def size(self, index: int) -> tuple[int, int]:
         """(W, H) of the upright photo, from its file's header, or from `image` where a layout overrides that.
 
@@ -170,6 +181,9 @@ class Chosen(Dataset):
 
     def image(self, index: int) -> Image.Image:
         return self.photos.image(self.indices[index])
+
+    def reduced(self, index: int, side: int) -> tuple[Image.Image, tuple[int, int]]:
+        return self.photos.reduced(self.indices[index], side)
 
     def size(self, index: int) -> tuple[int, int]:
         return self.photos.size(self.indices[index])

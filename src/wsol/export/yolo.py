@@ -35,11 +35,11 @@ class YoloWriter(Writer):
         stem = self.stem(result.path)
         self.unsure += [f"labels/{stem}.txt"] * result.unsure
         write_text(root / "labels" / f"{stem}.txt", "".join(lines))
-        if result.image is None:
+        if (image := result.image) is None:
             return
         path = root / "images" / f"{stem}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        result.image.save(path, quality=95)
+        image.save(path, quality=95)
 
     def close(self) -> None:
         entries = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(self.classes))}

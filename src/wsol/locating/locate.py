@@ -1,25 +1,23 @@
 """Locating: photos in, results out, one batch in memory at a time."""
 
 import warnings
-from collections.abc import Iterable, Iterator
-from itertools import count, groupby, islice
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from PIL import Image
+from jaxtyping import Float
 
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data.crops import evaluation_view
-from wsol.data.images import find_images, open_image, to_rgb
+from wsol.data.inputs import Held, Input, Photo, inputs, open_reduced
 from wsol.errors import WsolError
 from wsol.localizer import Localizer
 from wsol.locating.result import Keep, Result, find
 from wsol.runs.opening import Network, load
 
-Photo = str | Path | Image.Image | np.ndarray
 BadImage = Literal["raise", "skip"]
+View = Float[torch.Tensor, "3 S S"]
 
 
 def locate(
@@ -36,8 +34,11 @@ def locate(
     """Say what is in each photo and where.
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
-    images: files, folders (searched through, their structure kept) or glob patterns; in Python also arrays
-        (H, W, 3) uint8 RGB and PIL images, one or many.
+    images: files, folders (searched through, their structure kept) or glob patterns; in Python also, one or many: PIL
+        images, bytes and open files of encoded photos, and arrays or tensors (H, W), (H, W, 3) or (3, H, W) and batches
+        of them, uint8, bool or floats from 0 to 1. Channels are RGB: turn the BGR of cv2.imread round first. A
+        generator of these is taken a batch at a time. JPEGs of more than 24 megapixels are decoded at a fraction of
+        their size, which moves boxes by less than a pixel of the heatmaps' grid of 224.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean; by default the
         run's.
     classes: how many of the best classes to locate in each photo.
@@ -56,54 +57,52 @@ def locate(
     if not 1 <= classes <= len(localizer.classes):
         known = len(localizer.classes)
         raise WsolError(f"classes {classes}: {localizer.name} knows {known}; ask for 1 to {known}")
-    photos = list(_named(images))
-    if not photos:
+    photos = inputs(images)
+    if isinstance(images, Sequence):  # a mistake in a list is said at once; a generator may be endless
+        photos = iter(list(photos))
+    if (first := next(photos, None)) is None:
         raise WsolError("no image given; name files, folders or patterns")
-    return _results(localizer, photos, threshold, classes, keep, batch_size, on_bad_image)
+    return _results(localizer, chain([first], photos), threshold, classes, keep, batch_size, on_bad_image)
 
 
 def _results(
     localizer: Localizer,
-    photos: list[tuple[str, Photo]],
+    photos: Iterable[Input],
     threshold: Threshold,
     classes: int,
     keep: Keep,
     batch_size: int,
     on_bad_image: BadImage,
 ) -> Iterator[Result]:
-    opened, known = _opened(photos, on_bad_image), localizer.classes
+    opened, known = _opened(photos, localizer.image_size, on_bad_image), localizer.classes
     while batch := list(islice(opened, batch_size)):
-        views = torch.stack([evaluation_view(image, localizer.image_size) for _, image in batch])
-        answer = localizer.look(views, best=classes)
+        answer = localizer.look(torch.stack([view for *_, view in batch]), best=classes)
         boxes = [None] * len(batch) if answer.boxes is None else answer.boxes.double().numpy()[:, None]
         scores = answer.scores.gather(1, answer.classes).tolist()
         unsure = answer.unsure.tolist()
         rows = zip(batch, scores, answer.classes.tolist(), answer.heatmaps.numpy(), boxes, unsure, strict=True)
-        for (name, image), row_scores, labels, heatmaps, box, unknown in rows:
+        for (name, held, size, _), row_scores, labels, heatmaps, box, unknown in rows:
             findings = tuple(
-                find(label, known[label], score, heatmap, image.size, threshold, keep, box, localizer.background)
+                find(label, known[label], score, heatmap, size, threshold, keep, box, localizer.background)
                 for score, label, heatmap in zip(row_scores, labels, heatmaps, strict=True)
             )
             unknown &= not findings[0].background
-            yield Result(name, image.size, threshold, findings, keep, image, unknown)
+            yield Result(name, size, threshold, findings, keep, held, unknown)
 
 
-def _named(images: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
-    if isinstance(images, str | Path | Image.Image | np.ndarray):
-        images = [images]
-    unnamed = count()
-    for stored, some in groupby(images, lambda photo: isinstance(photo, str | Path)):
-        if stored:  # all at once, so that no two have the same name
-            yield from ((name, path) for path, name in find_images(some))  # type: ignore[arg-type]
-        else:
-            yield from ((f"image_{next(unnamed):05d}", photo) for photo in some)
-
-
-def _opened(photos: list[tuple[str, Photo]], on_bad_image: BadImage) -> Iterator[tuple[str, Image.Image]]:
-    for name, photo in photos:
+def _opened(
+    photos: Iterable[Input], side: int, on_bad_image: BadImage
+) -> Iterator[tuple[str, Held, tuple[int, int], View]]:
+    """Name, what is kept of it, (W, H) and view of each photo; pixels are let go before the next one is opened."""
+    for given in photos:
         try:
-            yield name, open_image(photo) if isinstance(photo, str | Path) else to_rgb(photo)
+            held = given.held()
+            image, size = open_reduced(held, side, given.where)
         except WsolError as error:
             if on_bad_image == "raise":
                 raise WsolError(f"{error}. Or skip such photos: --on-bad-image skip") from error
             warnings.warn(f"skipped: {error}", stacklevel=2)
+            continue
+        view = evaluation_view(image, side)
+        del image
+        yield given.name, held, size, view

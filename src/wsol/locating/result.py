@@ -12,6 +12,7 @@ from PIL import Image
 
 from wsol.boxes.confidence import confidence
 from wsol.boxes.rule import Threshold, find_boxes, foreground, normalise, scale_boxes
+from wsol.data.inputs import Held, open_held
 from wsol.errors import WsolError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ CORNERS = ("x0", "y0", "x1", "y1")
 GRID = 224  # heatmaps are cut on the evaluator's grid, so that locating and evaluating agree on any photo
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finding:
     """One class in a photo.
 
@@ -50,8 +51,30 @@ class Finding:
     def __repr__(self) -> str:
         return f"Finding({self.name!r}, score {self.score:.2f}, boxes {self.boxes.round(1).tolist()})"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Finding):
+            return NotImplemented
+        same = json.dumps(self.to_dict()) == json.dumps(other.to_dict())  # as text, where nan equals nan
+        return same and np.array_equal(self.heatmap, other.heatmap, equal_nan=True)
 
-@dataclass(frozen=True)
+    def __hash__(self) -> int:
+        return hash((self.label, self.name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the heatmap, as JSON holds it."""
+        return {
+            "label": self.label,
+            "name": self.name,
+            "score": round(self.score, 6),
+            "boxes": [[round(value, 2) for value in box] for box in self.boxes.tolist()],
+            "confidence": self.confidence.round(4).tolist(),
+            "whole_image": self.whole_image,
+            "regressed": self.regressed,
+            "background": self.background,
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """What is in one photo and where, the best class first; `label`, `score`, `boxes` ... are those of the best.
 
@@ -60,8 +83,10 @@ class Result:
     threshold: share of the heatmap's peak at which boxes were cut, or "auto".
     findings: one a class, the best first.
     keep: which regions became boxes.
-    image: the photo, where it is at hand.
+    photo: where `image` comes from: a file, the bytes of one, or an image; None for results of stored heatmaps.
     unsure: whether the photo may show no known class at all, see `wsol.localizer.energy`.
+
+    Two results are equal where `to_dict` and the heatmaps are.
     """
 
     path: str
@@ -69,13 +94,35 @@ class Result:
     threshold: Threshold
     findings: tuple[Finding, ...]
     keep: Keep = "largest"
-    image: Image.Image | None = None
+    photo: Held | None = None
     unsure: bool = False
 
     def __repr__(self) -> str:
         more = f" and {len(self.findings) - 1} more classes" if len(self.findings) > 1 else ""
         boxes, unsure = self.boxes.round(1).tolist(), "unsure, " if self.unsure else ""
         return f"Result({self.path!r}, {unsure}{self.name!r} {self.score:.0%}, boxes {boxes}{more})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Result):
+            return NotImplemented
+        return self.to_json() == other.to_json() and self.findings == other.findings
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.size))
+
+    @property
+    def image(self) -> Image.Image | None:
+        """The upright RGB photo, opened anew from its file at each call; None for results of stored heatmaps.
+
+        Raises WsolError, naming the file, where it cannot be read any more or has another size by now.
+        """
+        if self.photo is None:
+            return None
+        image = open_held(self.photo, self.path)
+        if image.size != self.size:
+            was, now = (f"{width} x {height}" for width, height in (self.size, image.size))
+            raise WsolError(f"{self.photo}: was {was} pixels when it was located, is {now} now; locate it again")
+        return image
 
     @property
     def label(self) -> int:
@@ -122,7 +169,8 @@ class Result:
         heatmap = normalise(self.heatmap, (GRID, GRID))
         said = f"{'unsure: ' if self.unsure else ''}{self.name} {self.score:.0%}"
         boxes = None if self.unsure else self.boxes
-        return overlay(self._image(), heatmap, boxes, caption=said if caption else "")
+        fresh = not isinstance(self.photo, Image.Image)  # opened for this plot alone
+        return overlay(self._image(), heatmap, boxes, caption=said if caption else "", inplace=fresh)
 
     def crop(self, index: int = 0) -> Image.Image:
         """The photo cut to one of the best class's boxes. Raises WsolError where it has no such box."""
@@ -148,19 +196,7 @@ class Result:
             "height": self.size[1],
             "threshold": self.threshold,
             "unsure": self.unsure,
-            "findings": [
-                {
-                    "label": finding.label,
-                    "name": finding.name,
-                    "score": round(finding.score, 6),
-                    "boxes": [[round(value, 2) for value in box] for box in finding.boxes.tolist()],
-                    "confidence": finding.confidence.round(4).tolist(),
-                    "whole_image": finding.whole_image,
-                    "regressed": finding.regressed,
-                    "background": finding.background,
-                }
-                for finding in self.findings
-            ],
+            "findings": [finding.to_dict() for finding in self.findings],
         }
 
     def to_json(self) -> str:
@@ -202,9 +238,9 @@ class Result:
         return replace(self, threshold=threshold, findings=tuple(again))
 
     def _image(self) -> Image.Image:
-        if self.image is None:
+        if (image := self.image) is None:
             raise WsolError(f"{self.path}: this result came from stored heatmaps, without its photo; locate it again")
-        return self.image
+        return image
 
 
 def find(

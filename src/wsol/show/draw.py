@@ -16,6 +16,7 @@ from wsol.metrics import IOUS
 # of the Okabe-Ito palette, which colour-blind people can tell apart
 FOUND, TRUE = (230, 159, 0), (255, 255, 255)
 LINES = ((0, 114, 178), (213, 94, 0), (0, 158, 115))
+STRIP = 1024  # rows of a photo that are coloured at once
 Cell = tuple[Image.Image, str]
 
 
@@ -25,16 +26,18 @@ def overlay(
     boxes: Float[np.ndarray, "n 4"] | None = None,
     true_boxes: Float[np.ndarray, "m 4"] | None = None,
     caption: str = "",
+    inplace: bool = False,
 ) -> Image.Image:
     """A photo under its heatmap (0 to 1), with found boxes in orange, true ones dashed in white, and a caption.
 
     Boxes in pixels of the photo. Lines and letters grow with it.
+
+    inplace: draw on the image itself, where it is RGB: a copy of 100 megapixels takes 400 MB.
     """
-    image = image.convert("RGB")
+    image = image if inplace and image.mode == "RGB" else image.convert("RGB")
     if heatmap is not None:
         colours = cv2.applyColorMap((heatmap * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
-        warm = Image.fromarray(np.ascontiguousarray(colours)).resize(image.size, Image.Resampling.BILINEAR)
-        image = Image.blend(image, warm, 0.5)
+        _warm(image, Image.fromarray(np.ascontiguousarray(colours)))
     pen = ImageDraw.Draw(image)
     width = max(2, round(max(image.size) / 130))
     for box in () if true_boxes is None else true_boxes.tolist():
@@ -48,6 +51,17 @@ def overlay(
         pen.rectangle((0, 0, right - left + 2 * pad, bottom - top + 2 * pad), fill=(0, 0, 0))
         pen.text((pad - left, pad - top), caption, font=font, fill=(255, 255, 255))
     return image
+
+
+def _warm(image: Image.Image, colours: Image.Image) -> None:
+    """Blends the colours into the image, by strips, since whole layers of a large photo fill the memory."""
+    scale = colours.height / image.height
+    for top in range(0, image.height, STRIP):
+        bottom = min(top + STRIP, image.height)
+        size, rows = (image.width, bottom - top), (0, top * scale, colours.width, bottom * scale)
+        warm = colours.resize(size, Image.Resampling.BILINEAR, box=rows)
+        strip = (0, top, image.width, bottom)
+        image.paste(Image.blend(image.crop(strip), warm, 0.5), strip)
 
 
 def _dashed(pen: ImageDraw.ImageDraw, box: list[float], width: int) -> None:

@@ -1,0 +1,241 @@
+"""Photos as programs hold them: files, bytes, arrays, tensors and Pillow's images, opened no larger than is needed."""
+
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import count, groupby
+from pathlib import Path
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Any, Union
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import ExifTags, Image
+
+from wsol.data.images import find_images, open_image, to_rgb
+from wsol.errors import WsolError
+
+if TYPE_CHECKING:
+    import torch  # what reads data sets works without it
+
+Photo = Union[str, os.PathLike, bytes, IO[bytes], Image.Image, np.ndarray, "torch.Tensor"]
+Held = Path | bytes | Image.Image  # what a result keeps of its photo
+CHANNELS = (1, 3, 4)
+LARGE = 24_000_000  # pixels; JPEGs above are reduced while they are decoded
+SPARE = 4  # how many times the side of a view a reduced photo has at least
+WANTED = "give uint8, bool, or floats from 0 to 1, as (H, W), (H, W, 3) or (3, H, W) in RGB"
+_one_large = Lock()
+
+
+@dataclass(frozen=True)
+class Input:
+    """One photo that was given.
+
+    name: of its result.
+    photo: a file, or whatever else was given.
+    where: how errors name it: its file, or its place such as images[3].
+    """
+
+    name: str
+    photo: Any
+    where: str
+
+    def held(self) -> Held:
+        """What to keep of it: a file's path, bytes of an encoded photo, or pixels as upright RGB.
+
+        Pixels are copied, as whoever gave them may write the next photo into the same memory.
+
+        Raises WsolError, naming its place, for what is no photo or could mean two things.
+        """
+        photo = self.photo
+        if isinstance(photo, Path):
+            return photo.absolute()
+        if isinstance(photo, bytes | bytearray | memoryview):
+            return bytes(photo)
+        if hasattr(photo, "read"):
+            return self._read(photo)
+        if _is_tensor(photo):
+            photo = photo.detach().cpu()
+            photo = (photo.float() if photo.is_floating_point() else photo).numpy()  # NumPy has no bfloat16
+        if isinstance(photo, np.ndarray):
+            return to_rgb(from_array(photo, self.where))
+        if not isinstance(photo, Image.Image):
+            hint = ": cv2.imread gives it where it finds no image" if photo is None else ""
+            kind = "None" if photo is None else type(photo).__name__
+            raise WsolError(f"{self.where}: {kind} is no photo{hint}; give a file, an array, a tensor or a PIL image")
+        try:
+            return to_rgb(photo)
+        except (OSError, ValueError, SyntaxError) as error:  # a lazy image whose file is damaged or closed
+            raise WsolError(f"{self.where}: this image cannot be read ({error}); replace or remove it") from error
+
+    def _read(self, file: IO[bytes]) -> bytes:
+        try:
+            if file.seekable():
+                file.seek(0)
+            content = file.read()
+        except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
+            raise WsolError(f"{self.where}: this file cannot be read ({error}); open it anew with 'rb'") from error
+        if not isinstance(content, bytes):
+            raise WsolError(f"{self.where}: this file was opened as text; open it with 'rb'")
+        return content
+
+
+def inputs(images: Photo | Iterable[Photo]) -> Iterator[Input]:
+    """Each photo of what was given, in order. Those of a generator that are no files are taken one at a time.
+
+    images: See `wsol.locate`.
+
+    Raises WsolError for a path that is missing or gives no photo, and where two photos would have the same name.
+    """
+    alone = not _several(images)
+    unnamed, taken = count(), set()
+    items = enumerate([images] if alone else images)  # type: ignore[arg-type]
+    for stored, some in groupby(items, lambda item: isinstance(item[1], str | os.PathLike)):
+        if stored:  # all at once, so that no two have the same name
+            for path, name in find_images([os.fspath(path) for _, path in some]):  # type: ignore[arg-type]
+                if name in taken:
+                    raise WsolError(f"{path}: another photo is called {name} too; list all files before any array")
+                taken.add(name)
+                yield Input(name, path, str(path))
+            continue
+        for place, photo in some:
+            where = "images" if alone else f"images[{place}]"
+            batch = (isinstance(photo, np.ndarray) or _is_tensor(photo)) and photo.ndim == 4
+            for index, one in enumerate(_unstacked(photo, where) if batch else [photo]):
+                yield Input(f"image_{next(unnamed):05d}", one, f"{where}[{index}]" if batch else where)
+
+
+def _several(images: Any) -> bool:
+    """Whether it is many photos; a batch of pixels counts as one, and text in an array as files."""
+    if isinstance(images, np.ndarray):
+        return images.dtype.kind in "OU" and images.ndim == 1
+    single = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
+    return isinstance(images, Iterable) and not (single or _is_tensor(images) or hasattr(images, "read"))
+
+
+def _is_tensor(photo: Any) -> bool:
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    return torch is not None and isinstance(photo, torch.Tensor)
+
+
+def _unstacked(batch: Any, where: str) -> Any:
+    """The photos of a batch, whose order of axes all of them share."""
+    _channels_first(tuple(batch.shape[1:]), f"{where}: a batch {tuple(batch.shape)}")
+    return batch
+
+
+def from_array(pixels: np.ndarray, where: str) -> UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W c"]:
+    """The pixels as `wsol.data.images.to_rgb` takes them. Floats are rounded to the nearest of 256 levels.
+
+    pixels: uint8, bool, or floats from 0 to 1: (H, W), (H, W, c) or (c, H, W) of 1, 3 (RGB) or 4 (RGBA) channels.
+    where: What to name in an error.
+
+    Raises WsolError for other types, ranges and shapes, and for a shape that could be read either way.
+    """
+    shape = tuple(pixels.shape)
+    said = f"{where}: an array {shape} of {pixels.dtype}"
+    if pixels.ndim not in (2, 3) or 0 in shape:
+        raise WsolError(f"{said} is no photo; {WANTED}")
+    if pixels.ndim == 3 and _channels_first(shape, said):
+        pixels = pixels.transpose(1, 2, 0)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    elif pixels.dtype.kind == "f":
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (low >= 0 and high <= 1):  # holds for NaN as well
+            raise WsolError(f"{said} has values from {low:.4g} to {high:.4g}; {WANTED}")
+        pixels = (pixels.astype(np.float32) * 255).round().astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        raise WsolError(f"{said}: its range of values is not clear; {WANTED}")
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    return np.ascontiguousarray(pixels)
+
+
+def _channels_first(shape: tuple[int, ...], said: str) -> bool:
+    """Whether (c, H, W) rather than (H, W, c). Raises WsolError where it could be both, or neither."""
+    first, last = shape[0] in CHANNELS, shape[-1] in CHANNELS
+    if first and last:
+        raise WsolError(f"{said} could be (H, W, channels) or (channels, H, W); give a PIL image, or a larger photo")
+    if not first and not last:
+        raise WsolError(f"{said} has no axis of 1, 3 or 4 channels at either end; {WANTED}")
+    return first
+
+
+def open_held(photo: Held, where: str) -> Image.Image:
+    """The whole photo as upright RGB.
+
+    photo: A file's path, the bytes of an encoded photo, or an image that was opened before.
+    where: What to name in an error, for bytes.
+
+    Raises WsolError when it cannot be read.
+    """
+    if isinstance(photo, Path):
+        return open_image(photo)
+    if isinstance(photo, Image.Image):
+        return photo
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in `open_image`
+            with Image.open(io.BytesIO(photo)) as image:
+                return to_rgb(image)
+    except Exception as error:  # decoders raise many kinds of errors on damaged files
+        said = str(error) if photo and "BytesIO" not in str(error) else "no image of a known format"
+        kind = f"{len(photo)} bytes" if photo else "no bytes"
+        raise WsolError(f"{where}: {kind} that are no photo ({said}); give a whole file of an image") from error
+
+
+def open_reduced(photo: Held, side: int, where: str = "") -> tuple[Image.Image, tuple[int, int]]:
+    """The photo as upright RGB, large enough for a view of it, and (W, H) of the whole one.
+
+    JPEGs of more than 24 megapixels come smaller, as they are decoded at a half, a quarter or an eighth of their size:
+    at least 4 times `side`, so that boxes stay where they are to a fraction of a pixel of the heatmaps' grid of 224.
+    All others come whole.
+
+    photo: As that of `open_held`.
+    side: Of the view, pixels.
+    where: As that of `open_held`.
+
+    Raises WsolError when it cannot be read.
+    """
+    if not isinstance(photo, Image.Image) and (drafted := _drafted(photo, SPARE * side)) is not None:
+        return drafted
+    image = open_held(photo, where)
+    return image, image.size
+
+
+def _drafted(photo: Path | bytes, side: int) -> tuple[Image.Image, tuple[int, int]] | None:
+    """A large JPEG reduced to at least `side`; None for others, and for damaged ones: `open_held` says why."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(photo if isinstance(photo, Path) else io.BytesIO(photo)) as image:
+                width, height = image.size
+                if image.format not in ("JPEG", "MPO") or width * height <= LARGE:
+                    return None
+                sideways = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+                image.draft(None, (side, side))
+                return to_rgb(image), (height, width) if sideways else (width, height)
+    except Exception:
+        return None
+
+
+@contextmanager
+def one_large_at_a_time(path: Path) -> Iterator[None]:
+    """Waits while another thread of this process is in here with a photo of more than 24 megapixels.
+
+    path: Of the photo; one that cannot be read waits for nobody.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                large = image.width * image.height > LARGE
+    except Exception:
+        large = False
+    with _one_large if large else nullcontext():
+        yield
