@@ -54,7 +54,7 @@ class Csv(Dataset):
     photo of a class is `val` and also `test`. Boxes are parsed when a truth is asked for.
 
     root: The file.
-    split: "train", "val" or "test".
+    split: "train", "val" or "test"; None for all photos where there is no split column.
     box_format: What the four numbers of a box mean. Default: what the names of their columns say.
 
     Raises WsolError naming the file and line: missing columns or photos, empty labels, a photo with two labels or in
@@ -69,7 +69,7 @@ class Csv(Dataset):
         table = suffix in (".csv", ".tsv") or (suffix in (".txt", ".tab", ".psv") and _is_table(path))
         return path if table and path.is_file() else None
 
-    def __init__(self, root: str | Path, split: Split, box_format: BoxFormat | None = None) -> None:
+    def __init__(self, root: str | Path, split: Split | None, box_format: BoxFormat | None = None) -> None:
         self.file = Path(root)
         self.name = self.file.stem
         if box_format is not None:
@@ -88,6 +88,10 @@ class Csv(Dataset):
         for photo in self.photos.values():
             if photo.split in (None, split):
                 by_class[names[photo.label]].append(photo)
+        self.by_rule = self.columns.split is None and split in ("val", "test")
+        if self.columns.split is None and split is not None:
+            tenth = "every tenth photo" if self.by_rule else "all but every tenth photo"
+            self.split_by = f"{tenth} of a class, as there is no split column"
         self.samples = []
         for index, name in enumerate(self.classes):
             photos = by_class[name]
@@ -199,7 +203,8 @@ class Csv(Dataset):
             raise self._error(line, "path and label must both be filled")
         if nothing := [value for value in values if value in NOTHING]:
             raise self._error(
-                line, f"path and label must both be filled, and {nothing[0]} is what programs write for no value; fix it"
+                line,
+                f"path and label must both be filled, and {nothing[0]} is what programs write for no value; fix it",
             )
 
     def _split(self, line: int, text: str, written: dict[Split, str]) -> Split:
