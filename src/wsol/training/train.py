@@ -4,7 +4,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader
 from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
 from wsol.data.classes import with_classes
+from wsol.data.contents import digests, in_both
 from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
 from wsol.data.pseudo_boxes import read_pseudo_boxes
-from wsol.errors import WsolError
+from wsol.errors import WsolError, listed
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
 from wsol.runs.folder import Run
@@ -74,6 +75,9 @@ def train(
         check_resumable(run)
     training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
     run.describe()
+    if not training.generated:
+        run.keep_photos(digests(training))
+        _say_shared(data, training, validation)
     fit(run, network, training, validation, resume)
     return run
 
@@ -151,6 +155,25 @@ def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
         name = training.name if isinstance(data, tuple) else data
         raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
     return training, with_classes(validation, training.classes, validation.name, "the training photos")
+
+
+def _say_shared(data: Photos, training: Dataset, validation: Dataset) -> None:
+    """Warns of training photos that others will judge the run by, under whatever name."""
+    others = {"validation": validation}
+    if isinstance(data, str | Path):
+        with warnings.catch_warnings(), suppress(WsolError):  # training needs no test photos
+            warnings.simplefilter("ignore")
+            test = open_data(data, "test")
+            if test.fingerprint() != validation.fingerprint():
+                others["test"] = test
+    for name, photos in others.items():
+        if twice := in_both(training, photos):
+            named = listed([str(path) if path == same else f"{path} (as {same})" for path, same in twice], most=3)
+            warnings.warn(
+                f"{len(twice)} of {len(photos)} {name} photos are trained on too, which makes their figures too good: "
+                f"{named}; remove one of each",
+                stacklevel=3,
+            )
 
 
 def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:
