@@ -199,7 +199,7 @@ def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path
     except OSError as error:
         raise WsolError(f"{folder}: this folder cannot be read ({error.strerror}); change its permissions") from error
     for entry in entries:
-        if not entry.is_dir():
+        if not (os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()):
             yield Path(entry.path)
         elif not entry.is_symlink() or os.path.realpath(entry.path) not in above:
             yield from files_in(Path(entry.path), above)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from wsol.backbones import backbone_for
-from wsol.data import Dataset, open_data, readable
+from wsol.data import Dataset, Sample, open_data, readable
 from wsol.data.classes import with_classes
 from wsol.data.contents import digests, in_both
 from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
@@ -76,7 +76,9 @@ def train(
     training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
     run.describe()
     if not training.generated:
-        run.keep_photos(digests(training))
+        contents = digests(training)
+        run.keep_photos(contents)
+        _say_twice(training, contents)
         _say_shared(data, training, validation)
     fit(run, network, training, validation, resume)
     return run
@@ -155,6 +157,18 @@ def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
         name = training.name if isinstance(data, tuple) else data
         raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
     return training, with_classes(validation, training.classes, validation.name, "the training photos")
+
+
+def _say_twice(training: Dataset, contents: list[str]) -> None:
+    """Warns of photos that are in two classes, under whatever name."""
+    first: dict[str, Sample] = {}
+    twice = []
+    for sample, content in zip(training.samples, contents, strict=True):
+        if first.setdefault(content, sample).label != sample.label:
+            twice.append(f"{sample.path} (as {first[content].path})")
+    if twice:
+        said = f"{len(twice)} training photos are in two classes: {listed(twice, most=3)}"
+        warnings.warn(f"{said}; remove the one of the wrong class", stacklevel=3)
 
 
 def _say_shared(data: Photos, training: Dataset, validation: Dataset) -> None:

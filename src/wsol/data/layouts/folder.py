@@ -1,5 +1,6 @@
 """A plain folder of class folders: all that `wsol train` needs."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Folder(Dataset):
 
     def __init__(self, root: str | Path, split: Split | None) -> None:
         root = Path(root)
-        self.name = root.resolve().name
+        self.name = Path(os.path.abspath(root)).name
         self.tree = tree = read_tree(root)
         for said in (*tree.remarks, *tree.left_out):
             warnings.warn(said, stacklevel=2)
@@ -53,7 +54,13 @@ class Folder(Dataset):
         self.classes = self._classes()
         self.by_rule = split in ("val", "test") and source in (None, "train")
         shared = source is None or (source == "train" and "val" not in tree.parts)
-        self.split_by = self._split_by(split, source, shared)
+        folder = self.tree.spelled[source] if source else ""
+        self.split_by = f"the folder {folder}" if folder else ""
+        self.rule = []
+        if shared and split is not None:
+            self.split_by = f"{'all but ' * (split == 'train')}every tenth of a class{f' in {folder}' * bool(folder)}"
+            without = "no folder for val" if folder else "no split folders"
+            self.rule = [f"{root}: {without}: every tenth photo of a class is held back"]
         self._check(part, training=split == "train")
         self.samples = []
         for label, name in enumerate(self.classes):
@@ -65,8 +72,7 @@ class Folder(Dataset):
         return Truth()
 
     def notes(self) -> list[str]:
-        hidden = listed(self.tree.hidden, most=3)
-        return [f"{self.tree.root}: hidden files and those of the system are left out: {hidden}"] if hidden else []
+        return [*self.rule, *self.tree.aside]
 
     def _classes(self) -> list[str]:
         """Those to train on, or else all."""
@@ -85,10 +91,3 @@ class Folder(Dataset):
             alike = {folded(name): name for name in self.classes}
             fix = f"call it {alike[folded(unknown[0])]}" if folded(unknown[0]) in alike else "remove it"
             raise WsolError(f"{part.folder}: {', '.join(unknown)} is no class of the training photos; {fix}")
-
-    def _split_by(self, split: Split | None, source: Split | None, shared: bool) -> str:
-        folder = f"the folder {self.tree.spelled[source]}" if source else ""
-        if not shared or split is None:
-            return folder
-        tenth = "all but every tenth photo" if split == "train" else "every tenth photo"
-        return f"{tenth} of a class in {folder}" if source else f"{tenth} of a class, as there are no split folders"

@@ -12,6 +12,7 @@ from wsol.data.images import files_in, is_hidden, photos_in
 from wsol.errors import WsolError, listed
 
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
+TEXTS = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".pdf"}
 NAMED = 5  # files or folders that a message names
 
 Photos = list[tuple[Path, str]]  # with their names within a folder
@@ -39,8 +40,8 @@ class FolderTree:
     parts: the class folders of each split folder; under None those that lie in no split folder.
     spelled: how the split folders are called.
     remarks: how the tree was read, where it could be read otherwise.
-    left_out: what is no photo of a class, as lines that count and name it.
-    hidden: files that systems keep for themselves, which are left out too.
+    left_out: what could be meant as a photo or class but is none, as lines that count and name it.
+    aside: the same of what nobody would miss: hidden files, those of the system and texts.
     """
 
     root: Path
@@ -48,7 +49,7 @@ class FolderTree:
     spelled: dict[Split, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
 
 def read_tree(root: Path) -> FolderTree:
@@ -136,8 +137,8 @@ def _class_folders(tree: FolderTree, folder: Path, folders: dict[str, Photos]) -
     if below:
         inner = listed(sorted({f"{below[0]}/{name.partition('/')[0]}" for _, name in folders[below[0]]}), most=3)
         tree.remarks.append(
-            f"{folder}: the classes are {listed(sorted(folders), most=NAMED)}, though all photos of "
-            f"{listed(below, most=NAMED)} lie in folders below ({inner})"
+            f"{folder}: all photos of {listed(below, most=NAMED)} lie in folders below ({inner}); "
+            f"the classes are {listed(sorted(folders), most=NAMED)}"
         )
     alike: dict[str, str] = {}
     for name in sorted(folders):
@@ -151,27 +152,50 @@ def _leave_out(tree: FolderTree, photos: Photos, empty: list[Path]) -> None:
     """Counts and names what lies in the folder and is no photo of a class."""
     used = {path for part in tree.parts.values() for paths in part.photos.values() for path in paths}
     known = {path for path, _ in photos}
-    if bad := next((path for path in used if not _is_utf8(path.relative_to(tree.root))), None):
-        raise WsolError(f"{tree.root}: the name {_shown(bad.relative_to(tree.root))} is not UTF-8; rename it")
-    dangling, others = [], []
+    if bad := [path.relative_to(tree.root) for path in used if not _is_utf8(path.relative_to(tree.root))]:
+        raise WsolError(f"{tree.root}: the name {_shown(min(bad))} is not UTF-8; rename it")
+    hidden, texts, others, dangling = [], [], [], []
     for path in sorted(files_in(tree.root)):
         name = path.relative_to(tree.root)
         if is_hidden(name) or name.name.lower() in SYSTEM_FILES:
-            tree.hidden.append(_shown(name))
+            hidden.append(name)
+        elif not path.exists():
+            dangling.append(name)
         elif path not in known:
-            (others if path.exists() else dangling).append(name)
-    kinds = Counter(name.suffix.lower() or "without a suffix" for name in others)
-    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+            (texts if name.suffix.lower() in TEXTS else others).append(name)
+    deep = [
+        path.relative_to(tree.root)
+        for part in tree.parts.values()
+        for name, paths in part.photos.items()
+        for path in paths
+        if path.parent != part.folder / name in {path.parent for path in paths}
+    ]
     stray = [path.relative_to(tree.root) for path in sorted(known - used)]
-    for names, one, many, rest in (
-        (stray, "photo lies", "photos lie", "outside any class folder"),
-        (others, "file is no photo", "files are no photos", f"({counted})"),
-        (dangling, "link leads", "links lead", "nowhere"),
-        ([path.relative_to(tree.root) for path in empty], "folder holds", "folders hold", "no photo"),
-    ):
-        if names:
-            said = f"1 {one} {rest} and is" if len(names) == 1 else f"{len(names)} {many} {rest} and are"
-            tree.left_out.append(f"{tree.root}: {said} left out: {listed(list(map(_shown, names)), most=NAMED)}")
+    folders = [path.relative_to(tree.root) for path in empty]
+    tree.left_out = [
+        *_line(tree.root, stray, "photo lies", "photos lie", "outside any class folder"),
+        *_line(tree.root, others, "file is", "files are", f"of no known photo format ({_kinds(others)})"),
+        *_line(tree.root, dangling, "link leads", "links lead", "nowhere"),
+        *_line(tree.root, folders, "folder holds", "folders hold", "no photo", end=""),
+    ]
+    tree.aside = [
+        *_line(tree.root, texts, "file is text", "files are text", f"({_kinds(texts)})"),
+        *_line(tree.root, hidden, "file is hidden", "files are hidden", "or the system's"),
+        *_line(tree.root, deep, "photo lies in a folder", "photos lie in folders", "below the class", end=""),
+    ]
+
+
+def _line(root: Path, names: list[Path], one: str, many: str, rest: str, end: str = " left out") -> list[str]:
+    if not names:
+        return []
+    verb = " and is" if len(names) == 1 else " and are"
+    said = f"{len(names)} {one if len(names) == 1 else many} {rest}{verb + end if end else ''}"
+    return [f"{root}: {said}: {listed(list(map(_shown, names)), most=NAMED)}"]
+
+
+def _kinds(names: list[Path]) -> str:
+    kinds = Counter(name.suffix.lower() or "without a suffix" for name in names)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
 def _empty(place: Path, full: Iterable[str]) -> list[Path]:

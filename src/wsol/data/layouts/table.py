@@ -90,8 +90,7 @@ class Csv(Dataset):
                 by_class[names[photo.label]].append(photo)
         self.by_rule = self.columns.split is None and split in ("val", "test")
         if self.columns.split is None and split is not None:
-            tenth = "every tenth photo" if self.by_rule else "all but every tenth photo"
-            self.split_by = f"{tenth} of a class, as there is no split column"
+            self.split_by = f"{'all but ' * (split == 'train')}every tenth of a class"
         self.samples = []
         for index, name in enumerate(self.classes):
             photos = by_class[name]
@@ -130,6 +129,8 @@ class Csv(Dataset):
 
     def notes(self) -> list[str]:
         notes = [f"{self.file}: columns that are not read: {listed(self.columns.others)}"] * bool(self.columns.others)
+        if self.split_by:
+            notes.append(f"{self.file}: no split column: every tenth photo of a class is held back")
         if self.box_format is None or self._wrong_format is not None:
             return notes
         boxes, sizes = with_sizes(self._boxes, self, len(self))
