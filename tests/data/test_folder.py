@@ -64,9 +64,9 @@ def test_split_folders_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_a_missing_split_is_taken_from_another(tmp_path: Path) -> None:
     tree(tmp_path, *(f"train/a/{number:02d}.jpg" for number in range(20)), "val/a/x.jpg")
     assert ids(tmp_path)["val"] == ids(tmp_path)["test"] == ["val/a/x.jpg"]
-    (tmp_path / "val").rename(tmp_path / "other")
+    (tmp_path / "val").rename(tmp_path / ".other")
     assert ids(tmp_path)["val"] == ids(tmp_path)["test"] == ["train/a/09.jpg", "train/a/19.jpg"]
-    (tmp_path / "other").rename(tmp_path / "test")
+    (tmp_path / ".other").rename(tmp_path / "test")
     assert (ids(tmp_path)["val"], ids(tmp_path)["test"]) == (["train/a/09.jpg", "train/a/19.jpg"], ["test/a/x.jpg"])
 
 

@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from wsol.cli.app import out
 from wsol.cli.derive import derived
 from wsol.data import check as checking
 from wsol.data import download as fetching
 from wsol.data.dataset import Split
 from wsol.errors import WsolError
+
+MOST_LINES = 50
+WIDTH = 240  # a terminal's would cut the lines of the tree
 
 
 @derived(checking, positional=("data",), without=("splits",))
@@ -17,15 +22,19 @@ def check(*, split: tuple[Split, ...] = (), **given: Any) -> None:
     split: which splits; by default all there are.
     """
     report = checking(splits=split, **given)
-    out.print(report.table())
-    for line in report.notes:
-        out.print(line)
-    for line in report.problems:
-        out.print(line, style="red")
+    Console(width=WIDTH, soft_wrap=True, markup=False, highlight=False).print(report.tree())
+    missing = [line for line in report.missing.values() if line not in report.problems]
+    for line in dict.fromkeys([*report.notes, *missing]):
+        out.print(f"note: {line}", style="yellow")
+    for line in report.problems[:MOST_LINES]:
+        out.print(f"fix:  {line}", style="red")
+    if (more := len(report.problems) - MOST_LINES) > 0:
+        out.print(f"fix:  and {more} more; in Python wsol.data.check(DATA).problems has all of them", style="red")
     if given["output"] is not None:
         out.print(f"{given['output']}: written")
     if report.problems:
-        raise WsolError(f"{given['data']}: {len(report.problems)} to be fixed, see above")
+        raise WsolError(report.conclusion())
+    out.print(report.conclusion(), style="green")
 
 
 @derived(fetching, positional=("name", "folder"))

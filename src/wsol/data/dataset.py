@@ -89,6 +89,8 @@ class Dataset(ABC):
     numbered: whether the files know classes by number alone, as the evaluator's lists do: label i is class i of
         whatever network it is measured with. Else classes are matched by name.
     generated: whether photos are made, not stored, so that their files are not checked.
+    by_rule: whether photos of a set without such a split are held back by a rule; `split=None` then opens all photos.
+    split_by: in a few words, how the photos of the split were chosen, where the files leave that open.
 
     A package offers a layout by an entry point in the group `wsol.layouts`.
     """
@@ -100,6 +102,8 @@ class Dataset(ABC):
     has_boxes: bool = False
     numbered: bool = False
     generated: bool = False
+    by_rule: bool = False
+    split_by: str = ""
 
     @classmethod
     def found(cls, path: Path) -> Path | None:
@@ -173,6 +177,7 @@ class Chosen(Dataset):
         self.photos, self.indices = photos, indices
         self.about, self.name, self.classes = photos.about, photos.name, photos.classes
         self.numbered, self.generated = photos.numbered, photos.generated
+        self.by_rule, self.split_by = photos.by_rule, photos.split_by
         self.samples = [photos.samples[index] for index in indices]
 
     @property
@@ -284,12 +289,12 @@ def split_of(place: int) -> Split:
     return "test" if place % 4 == 3 else "val" if place % 5 == 0 else "train"
 
 
-def every_tenth(items: list, split: Split) -> list:
+def every_tenth(items: list, split: Split | None) -> list:
     """The rule for users' photos without splits: every tenth item is `val` and also `test`, the others are `train`.
 
-    With fewer than ten items the last one is held back; a single one belongs to all splits.
+    With fewer than ten items the last one is held back; a single one belongs to all splits. None stands for all items.
     """
-    if len(items) < 2:
+    if len(items) < 2 or split is None:
         return items
     held = set(range(9, len(items), 10)) or {len(items) - 1}
     return [item for index, item in enumerate(items) if (index in held) == (split != "train")]

@@ -28,6 +28,8 @@ SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
 PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif"}
 
+SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+
 
 def open_image(path: str | Path) -> Image.Image:
     """A photo as upright RGB: EXIF rotation applied, first frame of an animation, transparency laid on white.
@@ -173,11 +175,36 @@ def photos_in(place: str | Path) -> list[tuple[Path, str]]:
     if root.is_file():
         return [(root, root.name)]
     if root.is_dir():
-        paths = sorted(root.rglob("*"))
+        paths = sorted(files_in(root))
     elif has_magic(str(place)):
         root = Path(*takewhile(lambda part: not has_magic(part), root.parts))
         paths = sorted(Path(path) for path in glob(str(place), recursive=True))
     else:
         raise WsolError(f"{place}: there is no such file or folder")
     named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return [(path, name.as_posix()) for path, name in named if not any(part.startswith(".") for part in name.parts)]
+    return [(path, name.as_posix()) for path, name in named if not is_hidden(name)]
+
+
+def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """All files below a folder, also behind links to folders, but for a link to a folder that holds it.
+
+    folder: Where to look.
+    above: The true paths of the folders that hold it.
+
+    Raises WsolError for a folder that may not be read.
+    """
+    above = above | {os.path.realpath(folder)}
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise WsolError(f"{folder}: this folder cannot be read ({error.strerror}); change its permissions") from error
+    for entry in entries:
+        if not (os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()):
+            yield Path(entry.path)
+        elif not entry.is_symlink() or os.path.realpath(entry.path) not in above:
+            yield from files_in(Path(entry.path), above)
+
+
+def is_hidden(name: Path) -> bool:
+    """Whether a path within a folder leads to what systems keep for themselves, such as the thumbnails of a NAS."""
+    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in name.parts)

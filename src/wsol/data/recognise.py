@@ -46,7 +46,7 @@ def known_layouts() -> dict[str, str]:
 
 def open_data(
     data: str | Path | Dataset,
-    split: Split,
+    split: Split | None,
     *,
     size: int = 128,
     val_per_class: int = 5,
@@ -55,14 +55,14 @@ def open_data(
     """One split of a data set, its layout recognised.
 
     data: A path, "creatures", or a data set, which is returned as it is.
-    split: "train", "val" or "test".
+    split: "train", "val" or "test"; None for all photos of a set whose splits are `by_rule`.
     size: The side of generated photos in pixels.
     val_per_class: Training photos of each class to hold back for validation, where the set has no such split.
     box_format: What the four numbers of a box mean, for layouts that leave it open, see `wsol.data.box_formats`.
 
-    Raises WsolError when nothing is there, when no layout recognises it, when two packages offer the layout that does,
-    and for a `box_format` where the layout leaves nothing open. A layout of another package that fails is named in a
-    warning, only if no special one recognises the data.
+    Raises WsolError when nothing is there, for a `box_format` of a layout that leaves nothing open, when no layout
+    recognises it, and when two packages offer the layout that does. A layout of another package that fails is named in
+    a warning, only if no special one recognises the data.
     """
     if isinstance(data, Dataset):
         if box_format is not None:

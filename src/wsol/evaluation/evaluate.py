@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsol.boxes.rule import Threshold, check_threshold
-from wsol.data import BoxFormat, Cases, Dataset, open_data
+from wsol.data import BoxFormat, Cases, Dataset
 from wsol.data.classes import with_classes
 from wsol.data.dataset import Split
 from wsol.data.layouts.metadata import Metadata
 from wsol.errors import WsolError
 from wsol.evaluation.collection import Seen, looked_at, stored, written
+from wsol.evaluation.measured import measured_photos
 from wsol.evaluation.report import pictures
 from wsol.evaluation.score_maps import ScoreMaps
 from wsol.evaluation.tally import Scored, Tally
@@ -48,13 +49,14 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a run by the field's metrics, beside a fixed centre box and the whole image.
 
-    Where a photo holds several classes, each of them is a case of its own: its heatmap against its boxes and its mask.
+    Of photos that come without splits all are measured but those that the run was trained on. Where a photo holds
+    several classes, each of them is a case of its own: its heatmap against its boxes and its mask.
     Where several processes were started by torchrun, each one measures its share and all return the same figures.
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
     data: a data set with true boxes or masks, or `creatures`.
     output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures.
-    split: which photos.
+    split: which photos, where the data set has splits.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. By default the
         protocol's, else the recipe's, else the best on this data set's validation photos that have boxes, else auto.
     protocol: the conventions of clova, cvpr16, psol or bas: they move scores by points.
@@ -86,12 +88,17 @@ def evaluate(
     }
     skip = on_bad_image == "skip"
     known: dict[str, Any] = {"classes": localizer.classes, "data": data, "knower": f"the run {localizer.name}"}
-    photos = with_classes(open_data(data, split, **stored_as), **known)
+    photos, measured = measured_photos(data, split, origin, **stored_as)
+    photos = with_classes(photos, **known)
     chosen = settled(threshold, conventions, localizer)
-    validation = None if chosen or split == "val" else validation_photos(data, **stored_as)
+    own = origin is not None and photos.fingerprint() == origin.validation
+    settles = split != "val" and (measured == split or own)  # photos given alone are measured, and choose nothing
+    validation = validation_photos(data, **stored_as) if settles and not chosen else None
     if validation is not None:
         validation = with_classes(validation, **known)
         chosen = choose_threshold(localizer, validation, batch_size, workers, skip), "validation"
+        if measured != split:
+            chosen = chosen[0], "validation, the photos measured"
         usual = not any(opened.get(name) for name in ("readout", "settings", "boxes_from"))
         if origin and usual and validation.fingerprint() == origin.validation:
             _keep(origin, float(chosen[0]), localizer.facts["checkpoint"], len(validation))
@@ -105,6 +112,7 @@ def evaluate(
         "run": localizer.name,
         "data": photos.name,
         "split": split,
+        "measured": measured,
         "threshold_source": source,
         "ten_crop": ten_crop,
         **({"box_format": box_format} if box_format else {}),

@@ -18,8 +18,10 @@ def table(figures: dict[str, Any]) -> Table:
     """The figures as a table: a row a metric that is defined, a column for the run and each trivial box."""
     cut_at = figures["threshold"] if figures["threshold"] == "auto" else f"{figures['threshold']:.3g}"
     cases = f" ({figures['cases']} cases)" if figures["cases"] != figures["images"] else ""
+    measured = figures.get("measured", figures["split"])
+    which = measured if measured == figures["split"] else f"({measured})"
     title = (
-        f"{figures['data']} {figures['split']}, {figures['images']} photos{cases}, protocol {figures['protocol']}, "
+        f"{figures['data']} {which}, {figures['images']} photos{cases}, protocol {figures['protocol']}, "
         f"threshold {cut_at} ({figures['threshold_source']})"
     )
     shown = Table("percent", figures["method"], "95 %", *BASELINES, title=title)

@@ -3,6 +3,7 @@
 run.json            method, hyper-parameters, settings, classes, data, versions
 best.safetensors    tensors of the epoch with the best validation accuracy, with best.json
 last.safetensors    tensors of the last epoch, with last.json
+photos.json         digests of the files of the training photos, by which evaluation knows them again
 threshold.json      where heatmaps are cut, once chosen on the validation photos of the training data
 metrics.csv         every loss term and validation accuracy
 sheets/             heatmaps on validation photos, every few epochs
@@ -145,6 +146,15 @@ class Run:
     def figures(self, checkpoint: Checkpoint = "best") -> dict[str, Any]:
         """What training knew of a checkpoint: its epoch, losses and validation accuracy."""
         return read_json(self.folder / f"{checkpoint}.json", RETRAIN)
+
+    def keep_photos(self, digests: list[str]) -> None:
+        """Stores what the files of the training photos hold, so that nobody measures the run by them unawares."""
+        write_json(self.folder / "photos.json", {"trained_on": digests})
+
+    def trained_on(self) -> set[str] | None:
+        """The digests of the training photos' files; None for a run of an earlier version."""
+        path = self.folder / "photos.json"
+        return set(read_json(path, RETRAIN).get("trained_on", ())) if path.exists() else None
 
     def keep_threshold(self, threshold: float, checkpoint: str, images: int) -> None:
         """Stores the threshold that was best on the validation photos of the training data, for locating."""

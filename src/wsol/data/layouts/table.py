@@ -54,7 +54,7 @@ class Csv(Dataset):
     photo of a class is `val` and also `test`. Boxes are parsed when a truth is asked for.
 
     root: The file.
-    split: "train", "val" or "test".
+    split: "train", "val" or "test"; None for all photos where there is no split column.
     box_format: What the four numbers of a box mean. Default: what the names of their columns say.
 
     Raises WsolError naming the file and line: missing columns or photos, empty labels, a photo with two labels or in
@@ -69,7 +69,7 @@ class Csv(Dataset):
         table = suffix in (".csv", ".tsv") or (suffix in (".txt", ".tab", ".psv") and _is_table(path))
         return path if table and path.is_file() else None
 
-    def __init__(self, root: str | Path, split: Split, box_format: BoxFormat | None = None) -> None:
+    def __init__(self, root: str | Path, split: Split | None, box_format: BoxFormat | None = None) -> None:
         self.file = Path(root)
         self.name = self.file.stem
         if box_format is not None:
@@ -89,6 +89,9 @@ class Csv(Dataset):
         for photo in self.photos.values():
             if photo.split in (None, split):
                 by_class[names[photo.label]].append(photo)
+        self.by_rule = self.columns.split is None and split in ("val", "test")
+        if self.columns.split is None and split is not None:
+            self.split_by = f"{'all but ' * (split == 'train')}every tenth of a class"
         self.samples = []
         for index, name in enumerate(self.classes):
             photos = by_class[name]
@@ -127,6 +130,8 @@ class Csv(Dataset):
 
     def notes(self) -> list[str]:
         notes = [f"{self.file}: columns that are not read: {listed(self.columns.others)}"] * bool(self.columns.others)
+        if self.split_by:
+            notes.append(f"{self.file}: no split column: every tenth photo of a class is held back")
         if self.asked or self.box_format is None or self._wrong_format is not None:
             return notes
         boxes, sizes = with_sizes(self._boxes, self, len(self))
