@@ -12,6 +12,7 @@ from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data import Cases, Dataset, open_data
 from wsol.data.dataset import Split
 from wsol.data.layouts.metadata import Metadata
+from wsol.data.loading import explained, leave_if_imported
 from wsol.errors import WsolError
 from wsol.evaluation.collection import Seen, looked_at, stored, written
 from wsol.evaluation.report import pictures
@@ -30,6 +31,7 @@ FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
 
 
+@explained()
 def evaluate(
     run: Network,
     data: str | Path | Dataset,
@@ -67,6 +69,7 @@ def evaluate(
     Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
     Raises WsolError where data and run do not fit.
     """
+    leave_if_imported()
     conventions = find_protocol(protocol)
     if batch_size < 1:
         raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
 from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
+from wsol.data.loading import Loader, explained, leave_if_imported
 from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.errors import WsolError
 from wsol.methods.contract import Method
@@ -56,6 +55,7 @@ def train(
 
     Returns the run. Raises WsolError for anything that a user can fix.
     """
+    leave_if_imported()
     methods, folder = stack(method), Path(output)
     if recipe is None and str(data) == "creatures" and "creatures" in recipes_of(methods.recipes_from):
         recipe = "creatures"
@@ -80,33 +80,25 @@ def train(
 def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False) -> None:
     """Runs the loop on two splits; writes checkpoints, logs and contact sheets into the run's folder."""
     settings, folder = run.resolved.settings, run.folder
-    loading: dict[str, Any] = {
-        "batch_size": settings.batch_size,
-        "num_workers": settings.workers,
-        "persistent_workers": settings.workers > 0,
-    }
     state = folder / "resume.ckpt"
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
     boxes = _pseudo_boxes(run.stack, method, settings, training)
-    batches = DataLoader(
+    batches = Loader(
         TrainingImages(training, settings.image_size, settings.seed, boxes),
-        sampler=Shuffled(len(training), settings.seed, begun),
+        _batch_size(settings, training),
+        settings.workers,
+        Shuffled(len(training), settings.seed, begun),
         drop_last=True,
-        generator=torch.Generator(),
-        **loading,
     )
-    if len(batches) == 0:
-        raise WsolError(
-            f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}; "
-            "give a smaller --batch-size"
-        )
+    views = EvaluationImages(validation, settings.image_size)
+    checking = Loader(views, settings.batch_size, settings.workers, collate=collate)
     loop = Loop(method, settings, len(batches))
     checkpoints = Checkpoints(run, method, validation)
     if settings.epochs == 0:
         checkpoints.save_untrained()
         return
-    with _quiet():
+    with _quiet(), explained():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
@@ -120,13 +112,27 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
             accelerator="auto",
             devices=1,
         )
-        views = EvaluationImages(validation, settings.image_size)
-        checking = DataLoader(views, generator=torch.Generator(), collate_fn=collate, **loading)
         try:
             trainer.fit(loop, batches, checking, ckpt_path=state if resume else None, weights_only=True)
+        except WsolError as error:
+            raise error.with_traceback(None)  # without a hundred lines of Lightning's
         except SystemExit as error:  # what Lightning makes of Ctrl-C, which it then ignores for good
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from error
+
+
+def _batch_size(settings: Settings, training: Dataset) -> int:
+    """As asked, or as many photos as there are."""
+    if len(training) >= settings.batch_size:
+        return settings.batch_size
+    if not len(training):
+        raise WsolError(f"{training.name}: no training photo is left; check the data set with wsol data check")
+    warnings.warn(
+        f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}: "
+        f"each batch holds {len(training)}",
+        stacklevel=3,
+    )
+    return len(training)
 
 
 def _with_backbone(settings: Settings) -> Settings:
