@@ -25,11 +25,12 @@ from wsol.methods.stack import Stack, stack
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import Settings, resolve
+from wsol.system.files import unwritable
 from wsol.training.checkpoints import Checkpoints
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
 from wsol.training.progress import Progress
-from wsol.training.resume import check_resumable, csv_log, epochs_in, learnt
+from wsol.training.resume import StateFile, check_resumable, csv_log, epochs_in, learnt
 
 Photos = str | Path | tuple[Dataset, Dataset]
 
@@ -50,7 +51,8 @@ def train(
         (training, validation).
     output: the run folder to write.
     recipe: name of a recipe of the method, or a YAML file.
-    resume: continue the run in the output folder.
+    resume: continue the run in the output folder, with more epochs too; the learning rate then follows the schedule of
+        the new number of epochs from there on.
     given: settings (wsol.runs.settings.Settings) and the method's hyper-parameters, over the recipe's.
 
     Returns the run. Raises WsolError for anything that a user can fix.
@@ -109,13 +111,21 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            plugins=[StateFile()],
             accelerator="auto",
             devices=1,
         )
         try:
             trainer.fit(loop, batches, checking, ckpt_path=state if resume else None, weights_only=True)
         except WsolError as error:
-            raise error.with_traceback(None)  # without a hundred lines of Lightning's
+            raise error.with_traceback(None) from error.__cause__  # without a hundred lines of Lightning's
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            fix = "give a larger --batch-size or --image-size"
+            raise WsolError(f"batch norm has one value a channel here, and cannot train on it; {fix}") from error
+        except OSError as error:  # of a log
+            raise unwritable(Path(error.filename or folder), error) from error
         except SystemExit as error:  # what Lightning makes of Ctrl-C, which it then ignores for good
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from error
@@ -177,6 +187,7 @@ def _quiet() -> Iterator[None]:
     """Lightning's hints are for people who write loops."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message="To get the last learning rate")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)

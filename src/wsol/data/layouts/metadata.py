@@ -17,6 +17,7 @@ import numpy as np
 
 from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, class_count
 from wsol.errors import WsolError, listed
+from wsol.system.files import unreadable
 
 
 class Metadata(Dataset):
@@ -183,7 +184,7 @@ class Metadata(Dataset):
         try:
             return [line for line in (self.folder / name).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise WsolError(f"{self.folder / name}: cannot be read ({error})") from error
+            raise unreadable(self.folder / name, error, f"cannot be read ({error})") from error
 
 
 def places(root: Path) -> tuple[Path, Path]:

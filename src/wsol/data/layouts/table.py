@@ -9,6 +9,7 @@ import numpy as np
 
 from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, check_boxes, class_count, every_tenth
 from wsol.errors import WsolError
+from wsol.system.files import unreadable
 
 CORNERS = ("x0", "y0", "x1", "y1")
 
@@ -87,7 +88,7 @@ class Csv(Dataset):
             reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
             columns = [column.strip() for column in reader.fieldnames or []]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise WsolError(f"{self.file}: not readable as text ({error}); save it as UTF-8 CSV") from error
+            raise unreadable(self.file, error, f"not readable as text ({error}); save it as UTF-8 CSV") from error
         if not {"path", "label"} <= set(columns):
             raise WsolError(f"{self.file}: its first line must name the columns: path,label[,x0,y0,x1,y1][,split]")
         if any(corner in columns for corner in CORNERS) and not all(corner in columns for corner in CORNERS):
