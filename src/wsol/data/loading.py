@@ -66,7 +66,9 @@ class Loader(DataLoader):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         with explained():
             try:
-                batches = super().__iter__()
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="Got pickle error")  # said below
+                    batches = super().__iter__()
             except (OSError, EOFError, AttributeError, TypeError, pickle.PicklingError) as error:
                 raise WsolError(_why_not_begun(error)) from None
             for batch in batches:
@@ -84,7 +86,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if said := _why_dead(str(error).strip().partition("\n")[0]):
+        if said := _why_dead(error):
             raise WsolError(said) from None
         raise
 
@@ -179,7 +181,8 @@ def _why_not_begun(error: Exception) -> str:
     return f"the photos cannot be handed to the processes that read them ({said}); give {ALONE}"
 
 
-def _why_dead(said: str) -> str | None:
+def _why_dead(error: RuntimeError) -> str | None:
+    said = " ".join(str(one).partition("\n")[0] for one in (error.__cause__, error) if isinstance(one, RuntimeError))
     if "shared memory" in said:
         return f"{SHARED} is full; make it larger (docker run --shm-size 1g), or give {ALONE}"
     if "DataLoader worker" not in said:
