@@ -5,15 +5,16 @@ from pathlib import Path
 
 import wsol
 
-photos, new_photos = sys.argv[1:3]
-run = wsol.train("eil", photos, "runs/own", backbone="mobilenetv2", epochs=10)
+if __name__ == "__main__":
+    photos, new_photos = sys.argv[1:3]
+    run = wsol.train("eil", photos, "runs/own", backbone="mobilenetv2", epochs=10)
 
-crops = Path("crops")
-for result in wsol.locate(run, new_photos):
-    if result.findings[0].whole_image:
-        print(f"{result.path}: nothing stands out")
-        continue
-    target = crops / result.name / Path(result.path).name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    result.crop().save(target)
-    print(f"{result.path}: {result.name} ({result.score:.0%}) at {result.boxes[0].round().tolist()}")
+    crops = Path("crops")
+    for result in wsol.locate(run, new_photos):
+        if result.findings[0].whole_image:
+            print(f"{result.path}: nothing stands out")
+            continue
+        target = crops / result.name / Path(result.path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        result.crop().save(target)
+        print(f"{result.path}: {result.name} ({result.score:.0%}) at {result.boxes[0].round().tolist()}")

@@ -16,7 +16,7 @@ SMALL = {"backbone": "resnet18", "weights": "none", "image_size": 32, "batch_siz
 
 
 def test_the_plain_loop_prints_losses_and_boxes(capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(EXAMPLES / "plain_loop.py"))
+    runpy.run_path(str(EXAMPLES / "plain_loop.py"), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["loss"] * 4
     assert len(lines) == 8
@@ -48,5 +48,5 @@ def test_own_images_are_cut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(wsol, "train", lambda *args, **given: train(*args, **{**given, **SMALL, "epochs": 0}))
     monkeypatch.setattr(sys, "argv", ["own_images.py", str(tmp_path / "photos"), str(tmp_path / "photos")])
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / "own_images.py"))
+    runpy.run_path(str(EXAMPLES / "own_images.py"), run_name="__main__")
     assert len(list((tmp_path / "crops").rglob("*.png"))) == 24

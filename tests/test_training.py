@@ -22,7 +22,7 @@ from wsol.methods.contract import Method
 from wsol.registry import register
 from wsol.runs.folder import Run
 from wsol.runs.settings import Settings
-from wsol.training.loop import parameter_groups, schedule
+from wsol.training.loop import Loop, parameter_groups, schedule
 
 SMALL: dict[str, Any] = {
     "backbone": "resnet18",
@@ -149,8 +149,8 @@ def test_what_fails_before_the_first_step_is_said(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_what_ended_before_it_learnt_may_be_fixed_and_begun_again(tmp_path: Path, resume: bool) -> None:
-    with pytest.raises(WsolError, match="do not fill a batch"):
-        wsol.train("cam", splits(), tmp_path, **SMALL | {"batch_size": 64})
+    with pytest.raises(WsolError, match="larger --batch-size or --image-size"):
+        wsol.train("cam", splits(), tmp_path, **SMALL | {"batch_size": 1, "image_size": 16})
     wsol.train("cam", splits(), tmp_path, resume=resume, **SMALL)
     assert Run.read(tmp_path).resolved.settings.batch_size == SMALL["batch_size"]
 
@@ -184,8 +184,12 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_too_little_to_train_on_is_said(tmp_path: Path) -> None:
-    with pytest.raises(WsolError, match="do not fill a batch of 8"):
-        wsol.train("cam", splits(4), tmp_path / "few", **SMALL)
+    with pytest.warns(UserWarning, match="3 training photos do not fill a batch of 8: each batch holds 3") as said:
+        run = wsol.train("cam", splits(3), tmp_path / "few", **SMALL)
+    assert len([warning for warning in said if "batch" in str(warning.message)]) == 1
+    assert run.figures()["epoch"] == 2 and run.resolved.settings.batch_size == 8
+    with pytest.raises(WsolError, match="no training photo is left"):
+        wsol.train("cam", (photos(0), photos(3)), tmp_path / "none", **SMALL)
     path = tmp_path / "photos" / "only" / "one.png"
     path.parent.mkdir(parents=True)
     photos().image(0).save(path)
@@ -354,3 +358,51 @@ def test_schedules() -> None:
     assert onecycle[:top] == sorted(onecycle[:top])
     assert onecycle[top:] == sorted(onecycle[top:], reverse=True)
     assert max(onecycle) == pytest.approx(1.0)
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The learning rates of all steps that are made from now on."""
+    rates, step = [], Loop.training_step
+
+    def recording(self: Loop, batch: Any) -> torch.Tensor:
+        optimiser: Any = self.optimizers()
+        rates.append(optimiser.param_groups[0]["lr"])
+        return step(self, batch)
+
+    monkeypatch.setattr(Loop, "training_step", recording)
+    return rates
+
+
+@pytest.mark.parametrize("kind", ["cosine", "onecycle"])
+def test_a_finished_run_goes_on_by_the_schedule_of_more_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    given = SMALL | {"batch_size": 4, "schedule": kind, "learning_rate": 1.0, "head_rate": 1.0}
+    rates = recorded(monkeypatch)
+    wsol.train("cam", splits(8), tmp_path, **given)
+    with pytest.warns(UserWarning, match=f"2 of 4 epochs are done, where .* 2; .* {kind} schedule of 4 "):
+        wsol.train("cam", splits(8), tmp_path, resume=True, **given | {"epochs": 4, "workers": 1})
+    short, long = (list(rate(Settings(**given | {"epochs": epochs}), 2 * epochs)) for epochs in (2, 4))
+    assert rates == pytest.approx(short + long[4:])
+    assert [row["epoch"] for row in rows(tmp_path) if row["loss/total"]] == ["0", "1", "2", "3"]
+    assert Run.read(tmp_path).resolved.settings.epochs == 4
+    with pytest.warns(UserWarning, match="4 of 4 epochs are done; to train on, give more --epochs"):
+        wsol.train("cam", splits(8), tmp_path, resume=True, **given | {"epochs": 4})
+    with pytest.raises(WsolError, match="4 epochs are done already; give --epochs 4 or more"):
+        wsol.train("cam", splits(8), tmp_path, resume=True, **given | {"epochs": 3})
+    assert Run.read(tmp_path).resolved.settings.epochs == 4 and len(rates) == 8
+
+
+def test_a_run_that_goes_on_at_a_constant_rate_is_that_of_more_epochs(tmp_path: Path) -> None:
+    given = SMALL | {"batch_size": 4, "schedule": "constant"}
+    whole = tensors(wsol.train("cam", splits(8), tmp_path / "whole", **given | {"epochs": 3}), "last")
+    wsol.train("cam", splits(8), tmp_path / "longer", **given)
+    longer = tensors(wsol.train("cam", splits(8), tmp_path / "longer", resume=True, **given | {"epochs": 3}), "last")
+    assert all(torch.equal(whole[name], longer[name]) for name in whole)
+
+
+def test_a_batch_of_one_trains_and_says_what_is_wrong_where_it_cannot(tmp_path: Path) -> None:
+    one = SMALL | {"batch_size": 1, "epochs": 1}
+    assert wsol.train("cam", splits(3), tmp_path / "works", **one).figures()["epoch"] == 1
+    with pytest.raises(WsolError, match="give a larger --batch-size or --image-size"):
+        wsol.train("cam", splits(3), tmp_path / "fails", **one | {"image_size": 16})

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wsol.errors import WsolError, listed
+from wsol.system.files import unreadable
 
 State = dict[str, Tensor]
 # entries under which checkpoints of the usual libraries keep a state dict, averaged weights first as timm does
@@ -75,9 +76,10 @@ def read_state(path: Path) -> State:
 
 def _read_safetensors(path: Path) -> State:
     try:
+        path.open("rb").close()  # safetensors says of a file that may not be read that there is none
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WsolError(f"{path}: not a readable safetensors file ({error}); fetch it again") from error
+        raise unreadable(path, error, f"not a readable safetensors file ({error}); fetch it again") from error
 
 
 def _read_torch(path: Path) -> Any:
@@ -91,7 +93,7 @@ def _read_torch(path: Path) -> Any:
         ) from error
     except Exception as error:  # torch has no common error for damaged files
         reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0][:120]
-        raise WsolError(f"{path}: not a plain state dict ({reason}); fetch it again, or save it anew") from error
+        raise unreadable(path, error, f"not a plain state dict ({reason}); fetch it again, or save it anew") from error
 
 
 def _state_in(content: Any) -> State | None:

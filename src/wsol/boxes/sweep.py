@@ -5,6 +5,9 @@ until a pixel of another level joins it. So every component of every threshold i
 which it stands. Compiled, one thread, no interpreter lock held.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -15,7 +18,17 @@ UNSEEN = np.int32(2**31 - 1)
 OWN, NEXT, X0, Y0, X1, Y1, FIRST, PIXELS = range(8)
 
 
-@njit(cache=True, nogil=True)
+def compiled(function: Callable | None = None, **options: Any) -> Any:
+    """`njit`, kept on disk between programs where there is a folder for that: read-only images have none."""
+    if function is None:
+        return lambda function: compiled(function, **options)
+    try:
+        return njit(function, nogil=True, cache=True, **options)
+    except RuntimeError:  # numba found none that can be written
+        return njit(function, nogil=True, **options)
+
+
+@compiled
 def sweep(levels, true_boxes, offset, by_pixels):
     """Best IoU with any true box where foreground is above each cutoff 0 to 255: of the largest component, and of any.
 
@@ -76,7 +89,7 @@ def sweep(levels, true_boxes, offset, by_pixels):
     return single, every, undecided
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def by_level(levels, shift):
     """Places of the pixels in the padded map, the lowest level first, in raster order within a level."""
     height, width = levels.shape
@@ -94,7 +107,7 @@ def by_level(levels, shift):
     return order
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def components(padded, order, steps, shift):
     """Every component that stands while pixels join in `order`, connected along `steps`, in the columns above."""
     labels = np.full(len(padded), -1, np.int32)
@@ -138,7 +151,7 @@ def components(padded, order, steps, shift):
     return found[: count + 1]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def end(state, own, level, found, count):
     """Notes a component that a pixel of another level is about to change."""
     if state[own, OWN] != level:
@@ -149,7 +162,7 @@ def end(state, own, level, found, count):
     return count
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def join(state, own, x, y, first):
     state[own, X0] = min(state[own, X0], x)
     state[own, Y0] = min(state[own, Y0], y)
@@ -158,7 +171,7 @@ def join(state, own, x, y, first):
     state[own, FIRST] = min(state[own, FIRST], first)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def root(parents, label):
     while parents[label] != label:
         parents[label] = parents[parents[label]]
@@ -166,7 +179,7 @@ def root(parents, label):
     return label
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def best_iou(x0, y0, x1, y1, true_boxes, offset):
     """As `wsol.boxes.rule.box_iou`, of one box with the best of the true ones."""
     best, area = 0.0, (x1 - x0 + offset) * (y1 - y0 + offset)
@@ -179,7 +192,7 @@ def best_iou(x0, y0, x1, y1, true_boxes, offset):
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def outline(padded, first, cutoff, row):
     """Twice the area of the polygon through the border pixels of the component that begins at `first`."""
     steps = (1, row + 1, row, row - 1, -1, -row - 1, -row, 1 - row)  # clockwise from the right

@@ -13,6 +13,7 @@ from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from wsol.errors import WsolError
+from wsol.system.files import unreadable
 
 # EXIF orientation -> what undoes it
 TURNS = {
@@ -68,20 +69,23 @@ def _lies_on_its_side(image: Image.Image, path: Path) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The file as Pillow opens it; whatever Pillow raises while it is used becomes a WsolError."""
-    if not path.is_file():
-        raise WsolError(f"{path}: there is no such image file")
     try:
+        if not path.is_file():
+            raise WsolError(f"{path}: there is no such image file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on sizes that it still accepts
             with Image.open(path) as image:
                 yield image
+    except WsolError:
+        raise
     except Image.DecompressionBombError as error:
         raise WsolError(f"{path}: more pixels than Pillow accepts, 179 megapixels; scale it down first") from error
     except UnidentifiedImageError as error:
         kind = "is no image of a known format" if path.stat().st_size else "is an empty file"
         raise WsolError(f"{path}: {kind}; replace or remove it") from error
     except Exception as error:  # decoders raise many kinds of errors on damaged files
-        raise WsolError(f"{path}: cannot be read ({error or type(error).__name__}); replace or remove it") from error
+        said = f"cannot be read ({error or type(error).__name__}); replace or remove it"
+        raise unreadable(path, error, said) from error
 
 
 def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
@@ -95,7 +99,7 @@ def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
         with Image.open(path) as image:
             values = np.array(image)
     except Exception as error:  # decoders raise many kinds of errors on damaged files
-        raise WsolError(f"{path}: this mask cannot be read ({error}); replace or remove it") from error
+        raise unreadable(path, error, f"this mask cannot be read ({error}); replace or remove it") from error
     if values.ndim != 2:
         raise WsolError(f"{path}: this mask has colours instead of a palette; fetch the original file")
     return values.astype(np.int64)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsol.errors import WsolError, listed
+from wsol.system.files import unreadable
 
 
 def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
@@ -33,7 +34,7 @@ def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
                         f"{path}: line {number} is no photo with a box; give the results.jsonl of wsol locate"
                     ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise WsolError(f"{path}: cannot be read ({error}); give the results.jsonl of wsol locate") from error
+        raise unreadable(path, error, f"cannot be read ({error}); give the results.jsonl of wsol locate") from error
     if missing := [id for id in ids if id not in boxes]:
         raise WsolError(
             f"{path}: {len(missing)} of {len(ids)} training photos have no box: {listed(missing, most=5)}; "

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 
 from wsol.data import Dataset, readable
 from wsol.data.crops import Batch, EvaluationImages, collate, ten_crop
 from wsol.data.layouts.metadata import Metadata
+from wsol.data.loading import Loader
 from wsol.errors import WsolError, listed
 from wsol.evaluation.score_maps import ScoreMaps, write_map, write_predictions
 from wsol.localizer import Localizer
@@ -64,7 +64,7 @@ def looked_at(
     """
     views = EvaluationImages(photos, localizer.image_size, protocol.crop)
     mine = processes.share(len(photos))
-    batches = DataLoader(Subset(views, mine), batch_size=batch_size, num_workers=workers, collate_fn=collate)
+    batches = Loader(views, batch_size, workers, mine, collate)
     unreadable: list[str] = []
     with bar(said) as shown:
         task = shown.add_task("", total=len(mine))

@@ -13,6 +13,7 @@ from wsol.data import BoxFormat, Cases, Dataset
 from wsol.data.classes import with_classes
 from wsol.data.dataset import Split
 from wsol.data.layouts.metadata import Metadata
+from wsol.data.loading import explained, leave_if_imported
 from wsol.errors import WsolError
 from wsol.evaluation.collection import Seen, looked_at, stored, written
 from wsol.evaluation.measured import measured_photos
@@ -31,6 +32,7 @@ FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
 
 
+@explained()
 def evaluate(
     run: Network,
     data: str | Path | Dataset,
@@ -73,6 +75,7 @@ def evaluate(
     Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
     Raises WsolError where data and run do not fit.
     """
+    leave_if_imported()
     conventions = find_protocol(protocol)
     for written_to in (output, write_maps):
         if written_to is not None:

@@ -18,6 +18,7 @@ from wsol.errors import WsolError, listed
 from wsol.metrics import SIZE, Protocol
 from wsol.system import processes
 from wsol.system.console import bar
+from wsol.system.files import unreadable
 
 PREDICTIONS = "predictions.csv"
 
@@ -122,7 +123,7 @@ class ScoreMaps:
             with open(path, encoding="utf-8-sig", newline="") as file:
                 best = {row[0]: [int(label) for label in row[1:]] for row in csv.reader(file) if row}
         except (OSError, ValueError, csv.Error) as error:
-            raise WsolError(f"{path}: a line is ID,label,label ... with whole numbers ({error})") from error
+            raise unreadable(path, error, f"a line is ID,label,label ... with whole numbers ({error})") from error
         if missing := [sample.id for sample in self.photos.samples if not best.get(sample.id)]:
             raise WsolError(f"{path}: no classes for {listed(missing)}; list them, or remove the file")
         return best
@@ -164,7 +165,7 @@ def _read(path: Path, mapped: bool = False) -> np.ndarray:
     try:
         heatmap = np.load(path, "r" if mapped else None, allow_pickle=False)
     except Exception as error:  # NumPy's parser of headers lets many kinds through
-        raise WsolError(f"{path}: cannot be read as a NumPy array ({error}); write it again") from error
+        raise unreadable(path, error, f"cannot be read as a NumPy array ({error}); write it again") from error
     if not isinstance(heatmap, np.ndarray):  # an archive of arrays
         raise WsolError(f"{path}: holds no array; a map is one (h, w) array of numbers")
     if heatmap.ndim != 2 or heatmap.size == 0 or heatmap.dtype.kind not in "fiu":

@@ -10,7 +10,7 @@ from wsol.boxes.rule import Threshold, check_threshold
 from wsol.errors import WsolError
 from wsol.export.writer import OneFile
 from wsol.locating.result import Finding, Result
-from wsol.system.files import read_json, write_json
+from wsol.system.files import read_json, unreadable, write_json
 
 
 class HeatmapWriter(OneFile):
@@ -73,5 +73,5 @@ def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
                 )
             except Exception as error:  # NumPy's parser of headers lets many kinds through
                 said = str(error).partition("\n")[0][:200]
-                raise WsolError(f"{path}: damaged or missing ({said}); locate again") from error
+                raise unreadable(path, error, f"damaged or missing ({said}); locate again") from error
             yield result if threshold is None else result.at(threshold)

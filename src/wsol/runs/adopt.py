@@ -17,6 +17,7 @@ from wsol.methods.adopted import AdoptedClassifier
 from wsol.readouts.contract import Own, Readout
 from wsol.readouts.gradcam import GradCAM
 from wsol.system import processes
+from wsol.system.files import unreadable
 
 Three = tuple[float, float, float]
 LIBRARIES = ("timm", "torchvision", "hf-hub")
@@ -98,7 +99,9 @@ def read_names(names: str | Sequence[str] | None) -> list[str] | None:
         try:
             return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise WsolError(f"{path}: cannot be read as a list of names ({error}); save it as UTF-8 text") from error
+            raise unreadable(
+                path, error, f"cannot be read as a list of names ({error}); save it as UTF-8 text"
+            ) from error
     return [name.strip() for name in names.split(",") if name.strip()]
 
 

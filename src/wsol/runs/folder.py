@@ -30,7 +30,7 @@ from wsol.methods.stack import Stack, stack
 from wsol.readouts.contract import Own, Readout
 from wsol.runs.settings import Resolved, plain, resolve
 from wsol.system import processes
-from wsol.system.files import read_json, write_json, write_whole
+from wsol.system.files import read_json, unreadable, write_json, write_whole
 
 Checkpoint = Literal["best", "last"]
 RETRAIN = "train again"
@@ -193,12 +193,12 @@ def restore(method: Method, path: Path) -> None:
     if not path.is_file():
         raise WsolError(f"{path}: the run has no such checkpoint; train it, or choose another --checkpoint")
     try:
+        path.open("rb").close()  # safetensors says of a file that may not be read that there is none
         tensors: dict[str, Tensor] = load_file(path)
         method.load_state_dict(tensors)
-    except PermissionError as error:
-        raise WsolError(f"{path}: may not be read by this account; change its permissions") from error
     except (SafetensorError, OSError) as error:
-        raise WsolError(f"{path}: damaged ({error}); use the other checkpoint or train again with --resume") from error
+        fix = "use the other checkpoint or train again with --resume"
+        raise unreadable(path, error, f"damaged ({error}); {fix}") from error
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WsolError(f"{path}: does not fit the network of run.json: {first[:200]}") from error

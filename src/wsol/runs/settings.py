@@ -42,7 +42,7 @@ class Settings:
     kept_strides: strided stages at the end that keep their stride, earlier ones being lowered instead (BAS: 1).
     image_size: side of the square network input, pixels.
     epochs: passes over the training photos; 0 saves the network as it is.
-    batch_size: photos a step.
+    batch_size: photos a step; all of them where there are fewer.
     learning_rate: of the backbone's weights.
     head_rate: factor on the learning rate for new layers, which the method names.
     bias_rate: factor on the learning rate for biases.

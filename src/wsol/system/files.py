@@ -15,6 +15,16 @@ from wsol.errors import WsolError
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
+def unreadable(path: Any, error: Exception, said: str) -> WsolError:
+    """What to raise where a file cannot be read.
+
+    said: what is wrong and how to fix it, unless this account may not read the file.
+    """
+    if isinstance(error, PermissionError):
+        return WsolError(f"{path}: may not be read by this account; change its permissions or those of its folder")
+    return WsolError(f"{path}: {said}")
+
+
 def read_json(path: Path, fix: str = "train or evaluate again") -> dict[str, Any]:
     """A JSON object.
 
@@ -25,7 +35,7 @@ def read_json(path: Path, fix: str = "train or evaluate again") -> dict[str, Any
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WsolError(f"{path}: not readable as JSON ({error}); {fix}") from error
+        raise unreadable(path, error, f"not readable as JSON ({error}); {fix}") from error
     if not isinstance(entries, dict):
         raise WsolError(f"{path}: holds no JSON object; {fix}")
     return entries
@@ -46,8 +56,8 @@ def read_yaml(path: Any, what: str) -> dict[str, Any]:
     """The entries of a YAML file. Raises WsolError, naming the file, where it holds none."""
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise WsolError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, f"not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(entries, dict):
         raise WsolError(f"{path}: a {what} is a list of `key: value` lines")
     return {str(key): value for key, value in entries.items()}
@@ -66,9 +76,15 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         write(temporary)
         os.replace(temporary, path)
     except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise WsolError(f"{path}: could not be written ({error.strerror or error}); {advice(error)}") from error
+
+
+def unwritable(path: Path, error: OSError) -> WsolError:
+    """What to raise where a file or folder cannot be written."""
+    return WsolError(f"{path}: could not be written ({error.strerror or error}); {advice(error)}")
 
 
 def keep_apart(output: str | Path, *inputs: Any) -> None:

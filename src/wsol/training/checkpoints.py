@@ -14,6 +14,7 @@ from wsol.methods.contract import Method
 from wsol.readouts.contract import Own
 from wsol.runs.folder import Run, save
 from wsol.show.draw import contact_sheet, overlay
+from wsol.system.files import write_whole
 
 SIDE = 224  # of a photo on a contact sheet, pixels
 
@@ -47,9 +48,7 @@ class Checkpoints(L.Callback):
         if figure >= self.best:
             self.best = figure
             save(self.method, folder / "best.safetensors", about)
-        partial = folder / "resume.ckpt.part"
-        trainer.save_checkpoint(partial)
-        partial.replace(folder / "resume.ckpt")
+        trainer.save_checkpoint(folder / "resume.ckpt")
         every = self.run.resolved.settings.sheet_every
         if every and len(self.shown) and (epoch % every == 0 or epoch == trainer.max_epochs):
             self.draw(epoch)
@@ -79,5 +78,5 @@ class Checkpoints(L.Callback):
             for image, label, heatmap in zip(images, labels, heatmaps, strict=True)
         ]
         folder = self.run.folder / "sheets"
-        folder.mkdir(exist_ok=True)
-        contact_sheet([cells]).save(folder / f"epoch_{epoch:03d}.png")
+        sheet = contact_sheet([cells])
+        write_whole(folder / f"epoch_{epoch:03d}.png", lambda temporary: sheet.save(temporary, "png"))

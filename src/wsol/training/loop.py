@@ -34,6 +34,16 @@ class Loop(L.LightningModule):
         self.settings, self.steps_per_epoch = settings, steps_per_epoch
         self.energies: list[Tensor] = []
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for state in checkpoint["lr_schedulers"]:  # OneCycleLR's course; ours is that of the epochs asked for now
+            for name in ("total_steps", "_schedule_phases"):
+                state.pop(name, None)
+
+    def on_train_start(self) -> None:
+        scheduler: Any = self.lr_schedulers()
+        for group, rate in zip(scheduler.optimizer.param_groups, scheduler.get_lr(), strict=True):
+            group["lr"] = rate  # a resumed run may have another number of epochs
+
     def on_train_epoch_start(self) -> None:
         # what a method draws in an epoch depends on its number alone, also in a resumed run
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)

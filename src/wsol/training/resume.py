@@ -1,15 +1,31 @@
 """Whether and where a training goes on."""
 
 import csv
+import io
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from wsol.errors import WsolError, listed
 from wsol.runs.folder import Run
-from wsol.system.files import read_json
+from wsol.system.files import read_json, unreadable, write_whole
+
+# what may change when a training goes on
+FREE = ("epochs", "workers", "sheet_every", "on_bad_image", "threshold")
+
+
+class StateFile(TorchCheckpointIO):
+    """resume.ckpt as our other files: written beside its place, whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)  # into a file it would raise no OSError
+        write_whole(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
 def learnt(folder: Path) -> bool:
@@ -18,7 +34,10 @@ def learnt(folder: Path) -> bool:
 
 
 def check_resumable(run: Run) -> None:
-    """Raises WsolError unless the folder holds a run of the same method, settings and classes."""
+    """Raises WsolError unless the folder holds a run of the same method, settings and classes.
+
+    Warns where it goes on with another number of epochs, and says what becomes of the learning rate.
+    """
     about = run.folder / "run.json"
     if not about.exists():
         raise WsolError(f"{run.folder}: no run to resume; leave --resume out to start one")
@@ -31,19 +50,33 @@ def check_resumable(run: Run) -> None:
     for kind in ("settings", "options", "at_test"):
         before |= entries.get(kind) or {}
     now = {"method": run.stack.key, **run.resolved.all}
-    if other := [
-        f"{key} {before.get(key)}, not {now.get(key)}" for key in before | now if before.get(key) != now.get(key)
-    ]:
-        raise WsolError(f"{about}: was begun with {listed(other)}; resume with the same or choose another --output")
+    other = [name for name in before | now if name not in FREE and before.get(name) != now.get(name)]
+    if other:
+        said = listed([f"{name} {before.get(name)}, not {now.get(name)}" for name in other])
+        raise WsolError(f"{about}: was begun with {said}; resume with the same or choose another --output")
+    _check_epochs(run, before.get("epochs"))
+
+
+def _check_epochs(run: Run, begun: int | None) -> None:
+    settings, state = run.resolved.settings, run.folder / "resume.ckpt"
+    done = epochs_in(state) if state.exists() else 0
+    if done > settings.epochs:
+        raise WsolError(f"{run.folder}: {done} epochs are done already; give --epochs {done} or more")
+    said = f"{run.folder}: {done} of {settings.epochs} epochs are done"
+    if done == settings.epochs:
+        warnings.warn(f"{said}; to train on, give more --epochs", stacklevel=4)
+    elif done and begun != settings.epochs:
+        course = f"the learning rate follows the {settings.schedule} schedule of {settings.epochs} epochs from here on"
+        warnings.warn(f"{said}, where there were to be {begun}; {course}", stacklevel=4)
 
 
 def epochs_in(state: Path) -> int:
     """How many epochs were finished when the state was written."""
     try:
-        return torch.load(state, weights_only=True)["epoch"] + 1
-    except (EOFError, KeyError, RuntimeError, TypeError, ValueError, IndexError, UnpicklingError) as error:
+        return torch.load(state, weights_only=True, mmap=True)["epoch"] + 1
+    except (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, IndexError, UnpicklingError) as error:
         first = str(error).split("\n")[0]
-        raise WsolError(f"{state}: cannot be read ({first}); remove it, and --resume begins anew") from error
+        raise unreadable(state, error, f"cannot be read ({first}); remove it, and --resume begins anew") from error
 
 
 def csv_log(folder: Path, begun: int) -> CSVLogger:

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from wsol.backbones import backbone_for
 from wsol.data import Dataset, Sample, open_data, readable
 from wsol.data.classes import with_classes
 from wsol.data.contents import digests, in_both
 from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
+from wsol.data.loading import Loader, explained, leave_if_imported
 from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.errors import WsolError, listed
 from wsol.methods.contract import Method
@@ -29,12 +28,12 @@ from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import Settings, resolve
-from wsol.system.files import keep_apart
+from wsol.system.files import keep_apart, unwritable
 from wsol.training.checkpoints import Checkpoints
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
 from wsol.training.progress import Progress
-from wsol.training.resume import check_resumable, csv_log, epochs_in, learnt
+from wsol.training.resume import StateFile, check_resumable, csv_log, epochs_in, learnt
 
 Photos = str | Path | tuple[Dataset, Dataset]
 
@@ -55,11 +54,13 @@ def train(
         (training, validation).
     output: the run folder to write.
     recipe: name of a recipe of the method, or a YAML file.
-    resume: continue the run in the output folder.
+    resume: continue the run in the output folder, with more epochs too; the learning rate then follows the schedule of
+        the new number of epochs from there on.
     given: settings (wsol.runs.settings.Settings) and the method's hyper-parameters, over the recipe's.
 
     Returns the run. Raises WsolError for anything that a user can fix.
     """
+    leave_if_imported()
     methods, folder = stack(method), Path(output)
     if recipe is None and str(data) == "creatures" and "creatures" in recipes_of(methods.recipes_from):
         recipe = "creatures"
@@ -92,33 +93,25 @@ def train(
 def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False) -> None:
     """Runs the loop on two splits; writes checkpoints, logs and contact sheets into the run's folder."""
     settings, folder = run.resolved.settings, run.folder
-    loading: dict[str, Any] = {
-        "batch_size": settings.batch_size,
-        "num_workers": settings.workers,
-        "persistent_workers": settings.workers > 0,
-    }
     state = folder / "resume.ckpt"
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
     boxes = _pseudo_boxes(run.stack, method, settings, training)
-    batches = DataLoader(
+    batches = Loader(
         TrainingImages(training, settings.image_size, settings.seed, boxes),
-        sampler=Shuffled(len(training), settings.seed, begun),
+        _batch_size(settings, training),
+        settings.workers,
+        Shuffled(len(training), settings.seed, begun),
         drop_last=True,
-        generator=torch.Generator(),
-        **loading,
     )
-    if len(batches) == 0:
-        raise WsolError(
-            f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}; "
-            "give a smaller --batch-size"
-        )
+    views = EvaluationImages(validation, settings.image_size)
+    checking = Loader(views, settings.batch_size, settings.workers, collate=collate)
     loop = Loop(method, settings, len(batches))
     checkpoints = Checkpoints(run, method, validation)
     if settings.epochs == 0:
         checkpoints.save_untrained()
         return
-    with _quiet():
+    with _quiet(), explained():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
@@ -129,16 +122,38 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            plugins=[StateFile()],
             accelerator="auto",
             devices=1,
         )
-        views = EvaluationImages(validation, settings.image_size)
-        checking = DataLoader(views, generator=torch.Generator(), collate_fn=collate, **loading)
         try:
             trainer.fit(loop, batches, checking, ckpt_path=state if resume else None, weights_only=True)
+        except WsolError as error:
+            raise error.with_traceback(None) from error.__cause__  # without a hundred lines of Lightning's
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            fix = "give a larger --batch-size or --image-size"
+            raise WsolError(f"batch norm has one value a channel here, and cannot train on it; {fix}") from error
+        except OSError as error:  # of a log
+            raise unwritable(Path(error.filename or folder), error) from error
         except SystemExit as error:  # what Lightning makes of Ctrl-C, which it then ignores for good
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from error
+
+
+def _batch_size(settings: Settings, training: Dataset) -> int:
+    """As asked, or as many photos as there are."""
+    if len(training) >= settings.batch_size:
+        return settings.batch_size
+    if not len(training):
+        raise WsolError(f"{training.name}: no training photo is left; check the data set with wsol data check")
+    warnings.warn(
+        f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}: "
+        f"each batch holds {len(training)}",
+        stacklevel=3,
+    )
+    return len(training)
 
 
 def _with_backbone(settings: Settings) -> Settings:
@@ -214,6 +229,7 @@ def _quiet() -> Iterator[None]:
     """Lightning's hints are for people who write loops."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message="To get the last learning rate")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)

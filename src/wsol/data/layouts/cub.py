@@ -7,6 +7,7 @@ import numpy as np
 
 from wsol.data.dataset import Dataset, Sample, Split, Truth, folder_with, held_back
 from wsol.errors import WsolError
+from wsol.system.files import unreadable
 
 
 class CUB(Dataset):
@@ -73,4 +74,6 @@ class CUB(Dataset):
             lines = (self.root / name).read_text(encoding="utf-8").splitlines()
             return dict(line.split(maxsplit=1) for line in lines if line.strip())
         except (OSError, ValueError) as error:
-            raise WsolError(f"{self.root / name}: not readable as CUB's `number value` lines ({error})") from error
+            raise unreadable(
+                self.root / name, error, f"not readable as CUB's `number value` lines ({error})"
+            ) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count, folder_with, split_of
 from wsol.data.images import read_mask
-from wsol.errors import WsolError
+from wsol.system.files import unreadable
 
 FLOWER, UNDEFINED = 1, 0
 
@@ -35,9 +35,8 @@ class Flowers17(Dataset):
             with open(self.root / "labels.csv", encoding="utf-8", newline="") as file:
                 rows = [(row["image"], int(row["class"])) for row in csv.DictReader(file)]
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise WsolError(
-                f"{self.root / 'labels.csv'}: not readable as image,class,has_mask lines ({error})"
-            ) from error
+            said = f"not readable as image,class,has_mask lines ({error})"
+            raise unreadable(self.root / "labels.csv", error, said) from error
         count = class_count((label for _, label in rows), self.root / "labels.csv")
         self.classes = [f"flower {number}" for number in range(count)]
         self.samples = []

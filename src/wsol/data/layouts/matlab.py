@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from wsol.errors import WsolError
+from wsol.system.files import unreadable
 
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 MATRIX, COMPRESSED = 14, 15
@@ -41,7 +42,7 @@ def read_matrix(path: Path, name: str) -> Int[np.ndarray, " n"]:
                 return values
     except (OSError, ValueError, StopIteration, struct.error, zlib.error) as error:
         said = str(error) or "it ends too early"
-        raise WsolError(f"{path}: cannot be read as a MATLAB file ({said}); fetch it again") from error
+        raise unreadable(path, error, f"cannot be read as a MATLAB file ({said}); fetch it again") from error
     raise WsolError(f"{path}: holds no matrix {name}; fetch it again")
 
 

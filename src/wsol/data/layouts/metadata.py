@@ -21,6 +21,7 @@ from wsol.data.box_formats import BoxFormat, to_corners, wrong_format
 from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, class_count
 from wsol.errors import WsolError, listed
 from wsol.registry import check_key
+from wsol.system.files import unreadable
 
 
 class Metadata(Dataset):
@@ -216,7 +217,7 @@ class Metadata(Dataset):
         try:
             return [line for line in (self.folder / name).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise WsolError(f"{self.folder / name}: cannot be read ({error})") from error
+            raise unreadable(self.folder / name, error, f"cannot be read ({error})") from error
 
 
 def places(root: Path) -> tuple[Path, Path]:

@@ -7,6 +7,7 @@ import numpy as np
 from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, folder_with, held_back
 from wsol.data.images import read_mask
 from wsol.errors import WsolError
+from wsol.system.files import unreadable
 
 PET, BACKGROUND, BORDER = 1, 2, 3
 
@@ -66,5 +67,5 @@ class Pet(Dataset):
         try:
             rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
             return {row[0]: int(row[1]) for row in rows if row and not row[0].startswith("#")}
-        except (IndexError, ValueError) as error:
-            raise WsolError(f"{path}: not readable as `name class species breed` lines ({error})") from error
+        except (OSError, IndexError, ValueError) as error:
+            raise unreadable(path, error, f"not readable as `name class species breed` lines ({error})") from error

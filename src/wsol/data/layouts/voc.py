@@ -8,6 +8,7 @@ from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, every_tent
 from wsol.data.images import read_mask
 from wsol.data.layouts.voc_xml import boxes_in, names_in, size_in
 from wsol.errors import WsolError, listed
+from wsol.system.files import unreadable
 
 CLASSES = ("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog")
 CLASSES += ("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
@@ -86,6 +87,6 @@ class VOC(Dataset):
                 try:
                     text = path.read_text(encoding="utf-8-sig")
                     return [line.split()[0] for line in text.splitlines() if line.strip()]
-                except UnicodeDecodeError as error:
-                    raise WsolError(f"{path}: cannot be read ({error}); fetch it again") from error
+                except (OSError, UnicodeDecodeError) as error:
+                    raise unreadable(path, error, f"cannot be read ({error}); fetch it again") from error
         raise NoSplit(f"{self.root / 'ImageSets' / 'Main' / name}.txt: this list of photos is missing; fetch it again")
