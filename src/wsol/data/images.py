@@ -3,7 +3,8 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from glob import glob, has_magic
 from itertools import takewhile
 from pathlib import Path
@@ -24,9 +25,32 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
+SIDEWAYS = (5, 6, 7, 8)
 PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
-SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif"}
+# Formats of Pillow that hold no photo (data, films, captions) or are drawn by programs that few have installed
+NO_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}
+HEIC_SUFFIXES = {".heic", ".heif", ".hif"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Endings of photos, in small letters: what the installed Pillow opens, and HEIC whether it opens or not.
+
+    Asked for when photos are first looked for, since Pillow takes a quarter of a second to load all its formats.
+    """
+    Image.init()
+    formats = (Image.OPEN.keys() | {"MPO"}) - NO_PHOTOS  # an MPO is opened as a JPEG
+    return frozenset(end for end, format in Image.registered_extensions().items() if format in formats) | HEIC_SUFFIXES
+
+
+@cache
+def _register_heic() -> None:
+    """Lets Pillow open HEIC photos where pillow-heif is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
+
+        register_heif_opener()
 
 
 def open_image(path: str | Path) -> Image.Image:
@@ -52,15 +76,33 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     with _opened(Path(path)) as image:
         width, height = image.size
-        return (height, width) if _lies_on_its_side(image, Path(path)) else (width, height)
+        if image.format == "TIFF":  # Pillow gives the size of the upright photo
+            return width, height
+        return (height, width) if _orientation(image, Path(path)) in SIDEWAYS else (width, height)
 
 
-def _lies_on_its_side(image: Image.Image, path: Path) -> bool:
-    if image.format == "TIFF":  # Pillow gives the size of the upright photo
-        return False
-    if image.format == "PNG" and not any(chunk in path.read_bytes() for chunk in PNG_METADATA):
-        return False  # Pillow would decode it to look for metadata behind the pixels
-    return _turn(image) in SIDEWAYS
+def orientation(path: str | Path) -> int:
+    """How the stored pixels lie, 1 to 8 as in EXIF: 1 is upright, also where nothing is said; 5 to 8 are on their side.
+
+    `open_image` and `image_size` give the upright photo; programs that ignore EXIF see it as it is stored. HEIC
+    and AVIF are turned by whatever opens them; HEIC is therefore 1.
+
+    path: The file of the photo.
+
+    Raises WsolError as `image_size` does.
+    """
+    with _opened(Path(path)) as image:
+        return _orientation(image, Path(path))
+
+
+def _orientation(image: Image.Image, path: Path | None = None) -> int:
+    if image.format == "PNG" and path and not any(chunk in path.read_bytes() for chunk in PNG_METADATA):
+        return 1  # Pillow would decode it to look for metadata behind the pixels
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged metadata say nothing about the pixels
+        return 1
+    return int(value) if value in range(1, 9) else 1
 
 
 @contextmanager
@@ -68,18 +110,30 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """The file as Pillow opens it; whatever Pillow raises while it is used becomes a WsolError."""
     if not path.is_file():
         raise WsolError(f"{path}: there is no such image file")
+    _register_heic()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on sizes that it still accepts
+            # Pillow's remarks on odd metadata and on sizes that it still accepts
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             with Image.open(path) as image:
                 yield image
     except Image.DecompressionBombError as error:
         raise WsolError(f"{path}: more pixels than Pillow accepts, 179 megapixels; scale it down first") from error
     except UnidentifiedImageError as error:
-        kind = "is no image of a known format" if path.stat().st_size else "is an empty file"
-        raise WsolError(f"{path}: {kind}; replace or remove it") from error
+        raise WsolError(f"{path}: {_unknown(path)}") from error
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise WsolError(f"{path}: cannot be read ({error or type(error).__name__}); replace or remove it") from error
+
+
+def _unknown(path: Path) -> str:
+    """What a file is that Pillow does not open, and what to do about it."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if not start:
+        return "is an empty file; replace or remove it"
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and not HEIC_SUFFIXES & Image.EXTENSION.keys():
+        return "is a HEIC photo; to open it: pip install 'wsol[heic]'"
+    return "is no image of a known format; replace or remove it"
 
 
 def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
@@ -113,8 +167,8 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
             raise WsolError(f"an array image must be uint8 (H, W, 3) RGB, not {image.dtype} {image.shape}")
         image = Image.fromarray(image)
     image.load()
-    if (turn := _turn(image)) is not None:
-        image = image.transpose(turn)
+    if (stored := _orientation(image)) in TURNS:
+        image = image.transpose(TURNS[stored])
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
     elif image.mode == "F":
@@ -125,14 +179,6 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns an image upright, by its EXIF data; None where they say nothing."""
-    try:
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged metadata say nothing about the pixels
-        return None
 
 
 def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
@@ -151,7 +197,9 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
     for place in places:
         there = photos_in(place)
         if not there:
-            raise WsolError(f"{place}: no image found; looked for {', '.join(sorted(SUFFIXES))}")
+            raise WsolError(
+                f"{place}: no image found; looked for .jpg, .png, .webp, .tif, .heic and whatever Pillow reads"
+            )
         for path, name in there:
             photos.setdefault(os.path.abspath(path), (path, name))
     if not photos:
@@ -179,5 +227,5 @@ def photos_in(place: str | Path) -> list[tuple[Path, str]]:
         paths = sorted(Path(path) for path in glob(str(place), recursive=True))
     else:
         raise WsolError(f"{place}: there is no such file or folder")
-    named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in suffixes() and path.is_file()]
     return [(path, name.as_posix()) for path, name in named if not any(part.startswith(".") for part in name.parts)]

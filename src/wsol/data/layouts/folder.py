@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 from wsol.data.dataset import Dataset, Sample, Split, Truth, every_tenth
-from wsol.data.images import SUFFIXES, photos_in
+from wsol.data.images import photos_in, suffixes
 from wsol.errors import WsolError
 
 
@@ -36,7 +36,7 @@ class Folder(Dataset):
         names, self.classes = _class_folders(folder), _class_folders(_stored(root, "train"))
         if unknown := set(names) - set(self.classes):
             raise WsolError(f"{folder}: {', '.join(sorted(unknown))} is no class of the training photos; remove it")
-        if stray := sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
+        if stray := sum(path.suffix.lower() in suffixes() for path in folder.iterdir()):
             warnings.warn(f"{folder}: {stray} photos lie outside any class folder and are left out", stacklevel=2)
         self.samples = []
         for name in names:
