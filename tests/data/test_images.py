@@ -82,6 +82,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 def test_heic_without_its_extra_counts_as_a_photo_and_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    Image.init()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setattr(images, "_register_heic", lambda: None)
     for end in images.HEIC_SUFFIXES:
@@ -208,11 +209,11 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, suffix: str) ->
     np.testing.assert_array_equal(found, grey(np.array([[0, 0, 1, 2], [127, 155, 254, 255]])))
 
 
-def test_floats_count_from_0_to_1_or_to_255(tmp_path: Path) -> None:
+def test_floats_count_from_0_to_1_or_from_their_minimum_to_their_maximum(tmp_path: Path) -> None:
     values = np.array([[0, 0.5, 1]], np.float32)
     np.testing.assert_array_equal(stored(tmp_path / "a.tif", Image.fromarray(values)), grey(np.array([[0, 127, 255]])))
     values = np.array([[0, np.nan, 100, 900]], np.float32)
-    expected = grey(np.array([[0, 0, 100, 255]]))
+    expected = grey(np.array([[0, 0, 28, 255]]))
     np.testing.assert_array_equal(stored(tmp_path / "b.tif", Image.fromarray(values)), expected)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from wsol.data.scaling import rescaled, say_once, unread_tiff
 from wsol.errors import WsolError
 
 # EXIF orientation -> what undoes it
@@ -26,6 +27,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)
+SEVERAL_FRAMES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 # Formats of Pillow that hold no photo (data, films, captions) or are drawn by programs that few have installed
 NO_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}
@@ -56,7 +58,7 @@ def _register_heic() -> None:
 def open_image(path: str | Path) -> Image.Image:
     """A photo as upright RGB: EXIF rotation applied, first frame of an animation, transparency laid on white.
 
-    Grey, palette, CMYK, 16-bit and float files are converted.
+    Grey, palette, CMYK, Lab, 16-bit and float files are converted, as `scaling.to_8_bits` says.
 
     path: The file of the photo.
 
@@ -64,7 +66,15 @@ def open_image(path: str | Path) -> Image.Image:
     that has more pixels than Pillow accepts (twice its MAX_IMAGE_PIXELS, 179 million).
     """
     with _opened(Path(path)) as image:
-        return to_rgb(image)
+        _say_frames(image, Path(path))
+        return to_rgb(image, Path(path))
+
+
+def _say_frames(image: Image.Image, path: Path) -> None:
+    """Of an animation or a TIFF of several pages; other formats keep previews, depth or layers beside the photo."""
+    with suppress(Exception):  # a damaged frame behind the first one does no harm
+        if image.format in SEVERAL_FRAMES and image.is_animated:  # pyright: ignore[reportAttributeAccessIssue]
+            say_once("frames", f"{path}: holds {image.n_frames} images, the first one is taken")  # pyright: ignore
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -133,7 +143,7 @@ def _unknown(path: Path) -> str:
         return "is an empty file; replace or remove it"
     if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and not HEIC_SUFFIXES & Image.EXTENSION.keys():
         return "is a HEIC photo; to open it: pip install 'wsol[heic]'"
-    return "is no image of a known format; replace or remove it"
+    return unread_tiff(start, path) or "is no image of a known format; replace or remove it"
 
 
 def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
@@ -153,12 +163,11 @@ def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
     return values.astype(np.int64)
 
 
-def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
-    """An image as upright RGB.
-
-    16-bit values are scaled to 8 bits. Float values range from 0 to 1 where none is larger, else from 0 to 255.
+def to_rgb(image: Image.Image | np.ndarray, path: Path | None = None) -> Image.Image:
+    """An image as upright RGB; values of more than 8 bits, signed and float values are scaled by `scaling.to_8_bits`.
 
     image: An opened image, or an array of uint8, (H, W), (H, W, 3) or (H, W, 4).
+    path: The file that an image was opened from.
 
     Raises WsolError for an array of another kind.
     """
@@ -166,14 +175,9 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
         if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
             raise WsolError(f"an array image must be uint8 (H, W, 3) RGB, not {image.dtype} {image.shape}")
         image = Image.fromarray(image)
-    image.load()
-    if (stored := _orientation(image)) in TURNS:
-        image = image.transpose(TURNS[stored])
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
-    elif image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        image = Image.fromarray((values * (255 if values.max() <= 1 else 1)).clip(0, 255).astype(np.uint8))
+    levels = rescaled(image, path)
+    stored = _orientation(image)  # 1 for a TIFF, which Pillow has turned by now
+    image = levels.transpose(TURNS[stored]) if stored in TURNS else levels
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
