@@ -19,6 +19,8 @@ from wsol.data import images
 from wsol.data.images import find_images, image_size, open_image, orientation, suffixes, to_rgb
 from wsol.errors import WsolError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*said once")
+
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
 COLOURS = np.array([[RED, GREEN, BLUE], [GREY, (0, 0, 0), (255, 255, 255)]], np.uint8)
 
@@ -66,6 +68,17 @@ def test_a_size_from_the_header_is_that_of_the_upright_photo(tmp_path: Path, suf
         Image.new("RGB", (30, 20), RED).save(path, **({"exif": exif} if with_exif else {}))
         assert image_size(path) == open_image(path).size == ((30, 20) if turned < 5 else (20, 30))
         assert orientation(path) == turned
+
+
+def test_a_photo_of_a_phone_with_a_preview_is_turned_and_its_preview_passes_unsaid(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo, preview = Image.new("RGB", (30, 20), RED), Image.new("RGB", (6, 4), BLUE)
+    photo.save(tmp_path / "a.mpo", save_all=True, append_images=[preview], exif=exif)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(tmp_path / "a.mpo").size == image_size(tmp_path / "a.mpo") == (20, 30)
+    assert orientation(tmp_path / "a.mpo") == 6
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])

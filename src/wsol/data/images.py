@@ -95,7 +95,7 @@ def orientation(path: str | Path) -> int:
     """How the stored pixels lie, 1 to 8 as in EXIF: 1 is upright, also where nothing is said; 5 to 8 are on their side.
 
     `open_image` and `image_size` give the upright photo; programs that ignore EXIF see it as it is stored. HEIC
-    and AVIF are turned by whatever opens them; HEIC is therefore 1.
+    is 1, since whatever opens it turns it.
 
     path: The file of the photo.
 

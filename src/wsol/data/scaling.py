@@ -147,7 +147,8 @@ def unread_tiff(start: bytes, path: Path) -> str | None:
         return None
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(start if b"+" in start[2:4] else start[:8])
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on damage
             file.seek(tags.next)
             tags.load(file)
         bands, bits = tags[TiffImagePlugin.SAMPLESPERPIXEL], tags[TiffImagePlugin.BITSPERSAMPLE][0]
