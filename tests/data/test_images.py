@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -13,8 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageFile
 
-from wsol.data.images import SUFFIXES, find_images, image_size, open_image, to_rgb
+from wsol.data import images
+from wsol.data.images import find_images, image_size, open_image, orientation, suffixes, to_rgb
 from wsol.errors import WsolError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*said once")
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
 COLOURS = np.array([[RED, GREEN, BLUE], [GREY, (0, 0, 0), (255, 255, 255)]], np.uint8)
@@ -49,15 +54,77 @@ def test_exif_rotation_is_applied(tmp_path: Path, orientation: int) -> None:
     np.testing.assert_array_equal(found, upright[orientation])
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+WITH_EXIF = [".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".avif", ".mpo"]
+WRITABLE = [*WITH_EXIF, ".jpe", ".bmp", ".gif", ".jp2", ".ppm", ".pgm", ".pbm", ".tga", ".pcx", ".sgi", ".dds", ".qoi"]
+
+
+@pytest.mark.parametrize("suffix", [*WITH_EXIF, ".bmp", ".gif", ".jp2"])
 def test_a_size_from_the_header_is_that_of_the_upright_photo(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    with_exif = suffix not in (".bmp", ".gif", ".jp2")
-    for orientation in range(1, 9) if with_exif else (1,):
+    with_exif = suffix in WITH_EXIF
+    for turned in range(1, 9) if with_exif else (1,):
         exif = Image.Exif()
-        exif[0x0112] = orientation
+        exif[0x0112] = turned
         Image.new("RGB", (30, 20), RED).save(path, **({"exif": exif} if with_exif else {}))
-        assert image_size(path) == open_image(path).size == ((30, 20) if orientation < 5 else (20, 30))
+        assert image_size(path) == open_image(path).size == ((30, 20) if turned < 5 else (20, 30))
+        assert orientation(path) == turned
+
+
+def test_a_photo_of_a_phone_with_a_preview_is_turned_and_its_preview_passes_unsaid(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo, preview = Image.new("RGB", (30, 20), RED), Image.new("RGB", (6, 4), BLUE)
+    photo.save(tmp_path / "a.mpo", save_all=True, append_images=[preview], exif=exif)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(tmp_path / "a.mpo").size == image_size(tmp_path / "a.mpo") == (20, 30)
+    assert orientation(tmp_path / "a.mpo") == 6
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_is_upright(tmp_path: Path, value: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert orientation(tmp_path / "a.jpg") == 1 and image_size(tmp_path / "a.jpg") == (30, 20)
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+def test_heic_without_its_extra_counts_as_a_photo_and_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.init()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(images, "_register_heic", lambda: None)
+    for end in images.HEIC_SUFFIXES:
+        monkeypatch.delitem(Image.EXTENSION, end, raising=False)
+    monkeypatch.setattr(Image, "ID", [format for format in Image.ID if format != "HEIF"])
+    for name in ("a.HEIC", "renamed.jpg"):
+        (tmp_path / name).write_bytes(HEIC)
+        with pytest.raises(WsolError, match=rf"{name}: is a HEIC photo; to open it: pip install 'wsol\[heic\]'$"):
+            open_image(tmp_path / name)
+    assert [name for _, name in find_images(tmp_path)] == ["a.HEIC", "renamed.jpg"]
+
+
+def test_heic_with_its_extra(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs wsol[heic]")
+    heif.register_heif_opener()
+    Image.new("RGB", (64, 48), RED).save(tmp_path / "a.heic", quality=-1)
+    assert image_size(tmp_path / "a.heic") == open_image(tmp_path / "a.heic").size == (64, 48)
+    assert orientation(tmp_path / "a.heic") == 1
+    assert np.abs(np.asarray(open_image(tmp_path / "a.heic")).astype(int) - RED).max() <= 3
+
+
+def test_endings_are_those_that_pillow_opens_as_photos() -> None:
+    assert {*WRITABLE, ".heic", ".heif", ".hif", ".apng", ".psd"} <= suffixes()
+    assert not {".pdf", ".eps", ".ps", ".mpg", ".h5", ".hdf", ".grib", ".bufr", ".wmf", ".emf", ".fits"} & suffixes()
+
+
+def test_formats_are_loaded_when_photos_are_looked_for(tmp_path: Path) -> None:
+    seen = "import wsol.data.images, PIL.Image; print(PIL.Image._initialized)"
+    assert subprocess.check_output([sys.executable, "-c", seen], text=True).strip() != "2"
 
 
 def test_a_size_with_damaged_exif_is_that_of_the_photo(tmp_path: Path) -> None:
@@ -155,11 +222,11 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, suffix: str) ->
     np.testing.assert_array_equal(found, grey(np.array([[0, 0, 1, 2], [127, 155, 254, 255]])))
 
 
-def test_floats_count_from_0_to_1_or_to_255(tmp_path: Path) -> None:
+def test_floats_count_from_0_to_1_or_from_their_minimum_to_their_maximum(tmp_path: Path) -> None:
     values = np.array([[0, 0.5, 1]], np.float32)
     np.testing.assert_array_equal(stored(tmp_path / "a.tif", Image.fromarray(values)), grey(np.array([[0, 127, 255]])))
     values = np.array([[0, np.nan, 100, 900]], np.float32)
-    expected = grey(np.array([[0, 0, 100, 255]]))
+    expected = grey(np.array([[0, 0, 28, 255]]))
     np.testing.assert_array_equal(stored(tmp_path / "b.tif", Image.fromarray(values)), expected)
 
 
@@ -238,12 +305,14 @@ def test_folder_is_searched_in_order_and_keeps_its_structure(tmp_path: Path) -> 
 
 def test_every_known_suffix_can_be_opened(tmp_path: Path) -> None:
     Image.init()
-    for suffix in SUFFIXES:
-        Image.new("RGB", (20, 20), RED).save(tmp_path / f"a{suffix}")
+    grey_alone = (".pgm", ".pbm")
+    for suffix in WRITABLE:
+        Image.new("RGB", (20, 20), RED).convert("L" if suffix in grey_alone else "RGB").save(tmp_path / f"a{suffix}")
     found = find_images(tmp_path)
-    assert {path.suffix for path, _ in found} == SUFFIXES
+    assert {path.suffix for path, _ in found} == {*WRITABLE}
     for path, _ in found:
-        assert np.abs(np.asarray(open_image(path)).astype(int) - RED).max() <= 5, path
+        expected = (76, 76, 76) if path.suffix in grey_alone else RED
+        assert np.abs(np.asarray(open_image(path)).astype(int) - expected).max() <= 5, path
 
 
 def test_patterns(tmp_path: Path) -> None:
@@ -287,7 +356,7 @@ def test_nothing_found_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for where, cause in (
         (tmp_path / "none.jpg", r"none\.jpg: there is no such file or folder"),
-        (tmp_path / "empty", r"empty: no image found; looked for \.avif"),
+        (tmp_path / "empty", r"empty: no image found; looked for \.jpg, .* and whatever Pillow reads$"),
         ([tmp_path / "a.jpg", f"{tmp_path}/*.png"], r"\*\.png: no image found"),
         ([], "no image given"),
     ):

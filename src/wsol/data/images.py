@@ -3,7 +3,8 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from glob import glob, has_magic
 from itertools import takewhile
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from wsol.data.scaling import rescaled, say_once, unread_tiff
 from wsol.errors import WsolError
 from wsol.system.files import unreadable
 
@@ -25,9 +27,34 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
+SIDEWAYS = (5, 6, 7, 8)
+SEVERAL_FRAMES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
-SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif"}
+# Formats of Pillow that hold no photo (data, films, captions) or are drawn by programs that few have installed
+NO_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}
+HEIC_SUFFIXES = {".heic", ".heif", ".hif"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Endings of photos, in small letters: what the installed Pillow opens, and HEIC whether it opens or not.
+
+    Asked for when photos are first looked for, since Pillow takes a quarter of a second to load all its formats.
+    """
+    Image.init()
+    formats = (Image.OPEN.keys() | {"MPO"}) - NO_PHOTOS  # an MPO is opened as a JPEG
+    return frozenset(end for end, format in Image.registered_extensions().items() if format in formats) | HEIC_SUFFIXES
+
+
+@cache
+def _register_heic() -> None:
+    """Lets Pillow open HEIC photos where pillow-heif is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
+
+        register_heif_opener()
+
 
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 
@@ -35,7 +62,7 @@ SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Informati
 def open_image(path: str | Path) -> Image.Image:
     """A photo as upright RGB: EXIF rotation applied, first frame of an animation, transparency laid on white.
 
-    Grey, palette, CMYK, 16-bit and float files are converted.
+    Grey, palette, CMYK, Lab, 16-bit and float files are converted, as `scaling.to_8_bits` says.
 
     path: The file of the photo.
 
@@ -43,7 +70,15 @@ def open_image(path: str | Path) -> Image.Image:
     that has more pixels than Pillow accepts (twice its MAX_IMAGE_PIXELS, 179 million).
     """
     with _opened(Path(path)) as image:
-        return to_rgb(image)
+        _say_frames(image, Path(path))
+        return to_rgb(image, Path(path))
+
+
+def _say_frames(image: Image.Image, path: Path) -> None:
+    """Of an animation or a TIFF of several pages; other formats keep previews, depth or layers beside the photo."""
+    with suppress(Exception):  # a damaged frame behind the first one does no harm
+        if image.format in SEVERAL_FRAMES and image.is_animated:  # pyright: ignore[reportAttributeAccessIssue]
+            say_once("frames", f"{path}: holds {image.n_frames} images, the first one is taken")  # pyright: ignore
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -55,25 +90,45 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     with _opened(Path(path)) as image:
         width, height = image.size
-        return (height, width) if _lies_on_its_side(image, Path(path)) else (width, height)
+        if image.format == "TIFF":  # Pillow gives the size of the upright photo
+            return width, height
+        return (height, width) if _orientation(image, Path(path)) in SIDEWAYS else (width, height)
 
 
-def _lies_on_its_side(image: Image.Image, path: Path) -> bool:
-    if image.format == "TIFF":  # Pillow gives the size of the upright photo
-        return False
-    if image.format == "PNG" and not any(chunk in path.read_bytes() for chunk in PNG_METADATA):
-        return False  # Pillow would decode it to look for metadata behind the pixels
-    return _turn(image) in SIDEWAYS
+def orientation(path: str | Path) -> int:
+    """How the stored pixels lie, 1 to 8 as in EXIF: 1 is upright, also where nothing is said; 5 to 8 are on their side.
+
+    `open_image` and `image_size` give the upright photo; programs that ignore EXIF see it as it is stored. HEIC
+    is 1, since whatever opens it turns it.
+
+    path: The file of the photo.
+
+    Raises WsolError as `image_size` does.
+    """
+    with _opened(Path(path)) as image:
+        return _orientation(image, Path(path))
+
+
+def _orientation(image: Image.Image, path: Path | None = None) -> int:
+    if image.format == "PNG" and path and not any(chunk in path.read_bytes() for chunk in PNG_METADATA):
+        return 1  # Pillow would decode it to look for metadata behind the pixels
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged metadata say nothing about the pixels
+        return 1
+    return int(value) if value in range(1, 9) else 1
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The file as Pillow opens it; whatever Pillow raises while it is used becomes a WsolError."""
+    _register_heic()
     try:
         if not path.is_file():
             raise WsolError(f"{path}: there is no such image file")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on sizes that it still accepts
+            # Pillow's remarks on odd metadata and on sizes that it still accepts
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             with Image.open(path) as image:
                 yield image
     except WsolError:
@@ -81,11 +136,21 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise WsolError(f"{path}: more pixels than Pillow accepts, 179 megapixels; scale it down first") from error
     except UnidentifiedImageError as error:
-        kind = "is no image of a known format" if path.stat().st_size else "is an empty file"
-        raise WsolError(f"{path}: {kind}; replace or remove it") from error
+        raise WsolError(f"{path}: {_unknown(path)}") from error
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         said = f"cannot be read ({error or type(error).__name__}); replace or remove it"
         raise unreadable(path, error, said) from error
+
+
+def _unknown(path: Path) -> str:
+    """What a file is that Pillow does not open, and what to do about it."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if not start:
+        return "is an empty file; replace or remove it"
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and not HEIC_SUFFIXES & Image.EXTENSION.keys():
+        return "is a HEIC photo; to open it: pip install 'wsol[heic]'"
+    return unread_tiff(start, path) or "is no image of a known format; replace or remove it"
 
 
 def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
@@ -105,12 +170,11 @@ def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
     return values.astype(np.int64)
 
 
-def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
-    """An image as upright RGB.
-
-    16-bit values are scaled to 8 bits. Float values range from 0 to 1 where none is larger, else from 0 to 255.
+def to_rgb(image: Image.Image | np.ndarray, path: Path | None = None) -> Image.Image:
+    """An image as upright RGB; values of more than 8 bits, signed and float values are scaled by `scaling.to_8_bits`.
 
     image: An opened image, or an array of uint8, (H, W), (H, W, 3) or (H, W, 4).
+    path: The file that an image was opened from.
 
     Raises WsolError for an array of another kind.
     """
@@ -118,27 +182,14 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
         if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
             raise WsolError(f"an array image must be uint8 (H, W, 3) RGB, not {image.dtype} {image.shape}")
         image = Image.fromarray(image)
-    image.load()
-    if (turn := _turn(image)) is not None:
-        image = image.transpose(turn)
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
-    elif image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        image = Image.fromarray((values * (255 if values.max() <= 1 else 1)).clip(0, 255).astype(np.uint8))
+    levels = rescaled(image, path)
+    stored = _orientation(image)  # 1 for a TIFF, which Pillow has turned by now
+    image = levels.transpose(TURNS[stored]) if stored in TURNS else levels
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns an image upright, by its EXIF data; None where they say nothing."""
-    try:
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged metadata say nothing about the pixels
-        return None
 
 
 def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
@@ -157,7 +208,9 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
     for place in places:
         there = photos_in(place)
         if not there:
-            raise WsolError(f"{place}: no image found; looked for {', '.join(sorted(SUFFIXES))}")
+            raise WsolError(
+                f"{place}: no image found; looked for .jpg, .png, .webp, .tif, .heic and whatever Pillow reads"
+            )
         for path, name in there:
             photos.setdefault(os.path.abspath(path), (path, name))
     if not photos:
@@ -185,7 +238,7 @@ def photos_in(place: str | Path) -> list[tuple[Path, str]]:
         paths = sorted(Path(path) for path in glob(str(place), recursive=True))
     else:
         raise WsolError(f"{place}: there is no such file or folder")
-    named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in suffixes() and path.is_file()]
     return [(path, name.as_posix()) for path, name in named if not is_hidden(name)]
 
 
