@@ -85,7 +85,7 @@ class Input:
         return content
 
 
-def inputs(images: Photo | Iterable[Photo]) -> Iterator[Input]:
+def inputs(images: Any) -> Iterator[Input]:
     """Each photo of what was given, in order. Those of a generator that are no files are taken one at a time.
 
     images: See `wsol.locate`.
