@@ -1,9 +1,12 @@
 """Locating: any photo in, boxes in its own pixels out, a batch at a time; results in every form and format."""
 
 import csv
+import io
 import json
 import warnings
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,13 @@ from pycocotools.coco import COCO
 import wsol
 from wsol import registry
 from wsol.cli.app import main
-from wsol.data import Creatures
+from wsol.data import Creatures, inputs
 from wsol.errors import WsolError
 from wsol.export import Writer, find_formats, read_heatmaps, write_results
 from wsol.locating import locate as locating
 from wsol.locating.result import Finding, Result, find
 from wsol.runs.folder import Run
+from wsol.show import draw
 
 CLASSES = ["red <bird>", 'blue "bird"', "oiseau é"]
 
@@ -106,6 +110,75 @@ def test_photos_are_opened_a_batch_at_a_time(run: Run, photos: Path, monkeypatch
     assert len(opened) == 2
     list(results)
     assert len(opened) == 5
+
+
+def test_no_photo_of_a_file_is_kept(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[weakref.ref] = []
+    whole = inputs.open_image
+
+    def open_image(path: Path) -> Image.Image:
+        assert not [1 for photo in opened if photo() is not None], "an earlier photo is still in memory"
+        opened.append(weakref.ref(image := whole(path)))
+        return image
+
+    monkeypatch.setattr(inputs, "open_image", open_image)
+    results = list(wsol.locate(run, photos, batch_size=4))
+    assert len(opened) == 5
+    assert [result.plot().size for result in results] == [result.size for result in results]
+    content = (photos / "a.png").read_bytes()
+    (again,) = wsol.locate(run, io.BytesIO(content))
+    assert again.photo == content and again.plot().tobytes() == results[0].plot().tobytes()
+
+
+def test_a_photo_that_changed_since_is_named(run: Run, photos: Path) -> None:
+    (result,) = wsol.locate(run, photos / "a.png")
+    Image.new("RGB", (5, 7)).save(photos / "a.png")
+    with pytest.raises(WsolError, match=r"a\.png: was 96 x 96 pixels when it was located, is 5 x 7 now"):
+        result.plot()
+    (photos / "a.png").unlink()
+    with pytest.raises(WsolError, match=r"a\.png: there is no such image file"):
+        result.crop()
+
+
+def test_a_generator_of_arrays_is_taken_a_batch_at_a_time(run: Run) -> None:
+    taken = []
+    frames = (taken.append(index) or np.full((40, 50, 3), index, np.uint8) for index in range(10**9))
+    results = wsol.locate(run, frames, batch_size=2)
+    assert [next(results).path for _ in range(3)] == ["image_00000", "image_00001", "image_00002"]
+    assert taken == [0, 1, 2, 3]
+
+
+def test_what_is_no_photo_is_named_by_its_place_or_skipped(run: Run) -> None:
+    mixed = [np.zeros((40, 50, 3), np.uint8), None, torch.zeros(2, 3, 40, 50)]
+    with pytest.raises(WsolError, match=r"images\[1\]: None is no photo"):
+        list(wsol.locate(run, mixed))
+    with pytest.warns(UserWarning, match=r"skipped: images\[1\]"):
+        results = list(wsol.locate(run, mixed, on_bad_image="skip"))
+    assert [result.path for result in results] == ["image_00000", "image_00002", "image_00003"]
+    for nothing in ([], (), iter([]), np.zeros((0, 40, 50, 3), np.uint8)):
+        with pytest.raises(WsolError, match="no image given"):
+            wsol.locate(run, nothing)
+
+
+def test_results_are_equal_where_all_that_they_say_is(run: Run, photos: Path) -> None:
+    one, other = (list(wsol.locate(run, photos, classes=2)) for _ in range(2))
+    assert one == other and set(one) == set(other) and len({*one, *other}) == 5
+    assert one[0] != one[1] and one[0] != "a.png" and one[0].findings[0] != one[0].findings[1]
+    assert hash(one[0]) == hash(replace(one[0], threshold=0.9)) and one[0] != replace(one[0], threshold=0.9)
+    finding = one[0].findings[0]
+    assert finding != replace(finding, heatmap=finding.heatmap + 1)
+    assert replace(finding, boxes=finding.boxes + 1) != finding == replace(finding, boxes=finding.boxes + 1e-9)
+    nothing = find(0, "x", float("nan"), np.full((2, 2), np.nan, np.float32), (5, 4), 0.5)
+    assert nothing == replace(nothing, heatmap=nothing.heatmap.copy(), score=float("nan"))
+
+
+def test_strips_of_an_overlay_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, heatmap = Image.effect_noise((90, 61), 60).convert("RGB"), np.linspace(0, 1, 49).reshape(7, 7)
+    whole, before = np.asarray(draw.overlay(image, heatmap)).astype(int), image.tobytes()
+    monkeypatch.setattr(draw, "STRIP", 8)
+    assert np.abs(np.asarray(draw.overlay(image, heatmap)).astype(int) - whole).max() <= 1
+    assert image.tobytes() == before
+    assert draw.overlay(image, heatmap, inplace=True) is image and image.tobytes() != before
 
 
 def test_a_turned_photo_is_located_upright(run: Run, tmp_path: Path) -> None:

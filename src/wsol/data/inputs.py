@@ -28,6 +28,7 @@ CHANNELS = (1, 3, 4)
 LARGE = 24_000_000  # pixels; JPEGs above are reduced while they are decoded
 SPARE = 4  # how many times the side of a view a reduced photo has at least
 WANTED = "give uint8, bool, or floats from 0 to 1, as (H, W), (H, W, 3) or (3, H, W) in RGB"
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations
 _one_large = Lock()
 
 
@@ -72,7 +73,7 @@ class Input:
         except (OSError, ValueError, SyntaxError) as error:  # a lazy image whose file is damaged or closed
             raise WsolError(f"{self.where}: this image cannot be read ({error}); replace or remove it") from error
 
-    def _read(self, file: IO[bytes]) -> bytes:
+    def _read(self, file: Any) -> bytes:
         try:
             if file.seekable():
                 file.seek(0)
@@ -84,7 +85,7 @@ class Input:
         return content
 
 
-def inputs(images: Photo | Iterable[Photo]) -> Iterator[Input]:
+def inputs(images: Any) -> Iterator[Input]:
     """Each photo of what was given, in order. Those of a generator that are no files are taken one at a time.
 
     images: See `wsol.locate`.
@@ -174,10 +175,12 @@ def open_held(photo: Held, where: str) -> Image.Image:
 
     Raises WsolError when it cannot be read.
     """
-    if isinstance(photo, Path):
-        return open_image(photo)
     if isinstance(photo, Image.Image):
         return photo
+    if (large := _large_jpeg(photo)) is not None:
+        return large[0]
+    if isinstance(photo, Path):
+        return open_image(photo)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # as in `open_image`
@@ -202,14 +205,19 @@ def open_reduced(photo: Held, side: int, where: str = "") -> tuple[Image.Image, 
 
     Raises WsolError when it cannot be read.
     """
-    if not isinstance(photo, Image.Image) and (drafted := _drafted(photo, SPARE * side)) is not None:
-        return drafted
+    if (reduced := _large_jpeg(photo, SPARE * side)) is not None:
+        return reduced
     image = open_held(photo, where)
     return image, image.size
 
 
-def _drafted(photo: Path | bytes, side: int) -> tuple[Image.Image, tuple[int, int]] | None:
-    """A large JPEG reduced to at least `side`; None for others, and for damaged ones: `open_held` says why."""
+def _large_jpeg(photo: Held, side: int | None = None) -> tuple[Image.Image, tuple[int, int]] | None:
+    """A large JPEG without a second copy in memory, reduced to at least `side`, and (W, H) of the whole.
+
+    None for others, and for damaged ones: `open_image` says what is wrong.
+    """
+    if isinstance(photo, Image.Image):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -217,9 +225,12 @@ def _drafted(photo: Path | bytes, side: int) -> tuple[Image.Image, tuple[int, in
                 width, height = image.size
                 if image.format not in ("JPEG", "MPO") or width * height <= LARGE:
                     return None
-                sideways = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-                image.draft(None, (side, side))
-                return to_rgb(image), (height, width) if sideways else (width, height)
+                turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+                if side:
+                    image.draft(None, (side, side))
+                image.load()
+                upright = image if turn == 1 and image.mode == "RGB" else to_rgb(image)
+                return upright, (height, width) if turn in SIDEWAYS else (width, height)
     except Exception:
         return None
 

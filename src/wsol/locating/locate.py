@@ -22,7 +22,7 @@ View = Float[torch.Tensor, "3 S S"]
 
 def locate(
     run: Network,
-    images: Photo | Iterable[Photo],
+    images: Photo | Iterable[Photo | None] | None,
     *,
     threshold: Threshold | None = None,
     classes: int = 1,

@@ -16,7 +16,7 @@ from wsol.metrics import IOUS
 # of the Okabe-Ito palette, which colour-blind people can tell apart
 FOUND, TRUE = (230, 159, 0), (255, 255, 255)
 LINES = ((0, 114, 178), (213, 94, 0), (0, 158, 115))
-STRIP = 1024  # rows of a photo that are coloured at once
+STRIP = 256  # rows of a photo that are coloured at once
 Cell = tuple[Image.Image, str]
 
 
