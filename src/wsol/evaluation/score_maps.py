@@ -17,6 +17,7 @@ from wsol.errors import WsolError, listed
 from wsol.metrics import SIZE, Protocol
 from wsol.system import processes
 from wsol.system.console import bar
+from wsol.system.files import unreadable
 
 PREDICTIONS = "predictions.csv"
 
