@@ -28,8 +28,8 @@ from wsol.data import Creatures
 
 multiprocessing.set_start_method(METHOD, force=True)
 photos = Creatures("train", images=8, size=36)
-run = wsol.train("cam", (photos, photos), FOLDER, workers=2, **{SMALL})
-print(wsol.evaluate(run, photos, workers=2)["images"])
+run = wsol.train("cam", (photos, photos), FOLDER, workers=1, **{SMALL})
+print(wsol.evaluate(run, photos, workers=1)["images"])
 """
 
 

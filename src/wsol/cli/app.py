@@ -1,5 +1,6 @@
 """The command `wsol`: which commands there are. Each is imported when it is used; none of this imports torch."""
 
+import logging
 import sys
 import warnings
 from typing import Annotated, Any
@@ -78,6 +79,7 @@ def first(*words: Annotated[str, Parameter(show=False)]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command; exits with 0 on success, 2 on wrong usage, 1 otherwise with one line on what to do."""
     warnings.showwarning = _warn
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it remarks on every home that cannot be written
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"] and len(words) > 1 and "+" in words[1]:
         training.command(f"wsol.cli.train:{words[1]}", name=words[1], help="Methods around one another.")
