@@ -1,10 +1,13 @@
 """`wsol data check`: what is found in sound sets, and each kind of damage named with its file."""
 
+from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from test_voc import voc
 
 from wsol.data import Report, check
@@ -155,3 +158,117 @@ def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         main(["data", "check", str(root)])
     said = capsys.readouterr()
     assert ended.value.code == 1 and "val/b/0.png: is an empty file" in said.out and "1 to be fixed" in said.err
+
+
+def shades() -> Iterator[int]:
+    return iter(range(1, 100000))
+
+
+def many(root: Path, shade: Iterator[int], *folders: str, count: int = 3) -> None:
+    for folder in folders:
+        for index in range(count):
+            number = next(shade)
+            path = root / folder / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (number % 256, number // 256, 90)).save(path)
+
+
+TRAIN = "Nothing to fix. Train on it: wsol train bas {root} --recipe own_photos --output runs/bas"
+MEASURE = "Nothing to fix. Measure a run on it: wsol evaluate RUN {root} (to train on it: "
+
+
+@pytest.mark.parametrize(
+    ("folders", "drawn", "said", "conclusion"),
+    [
+        (
+            ("a", "b"),
+            ["train: 4 photos of 2 classes (all but every tenth of a class)", "val and test alike: 2 photos"],
+            "no split folders: every tenth photo of a class is held back",
+            TRAIN,
+        ),
+        (
+            ("Train/a", "Train/b", "Valid/a", "Test/b"),
+            ["train: 6 photos of 2 classes (the folder Train)", "val: 3 photos of 1 class (the folder Valid)"],
+            "train: classes with fewer than 10 photos: a 3, b 3",
+            TRAIN,
+        ),
+        (
+            ("train/a", "train/b", "val/a"),
+            ["val and test alike: 3 photos of 1 class (the folder val)"],
+            "no folder for test: the photos of val stand for it",
+            TRAIN,
+        ),
+        (
+            ("up/a", "up/b"),
+            ["a: 2", "b: 2"],
+            "its only folder with photos is up, which is read in its place",
+            TRAIN,
+        ),
+        (("train", "car"), ["car: 2", "train: 2"], "train is read as a class", TRAIN),
+        (("a",), ["train: 2 photos of 1 class"], "", MEASURE + "training needs at least two classes)"),
+        (
+            ("test/a", "test/b"),
+            ["test: 6 photos of 2 classes (the folder test)", "train: no photos", "val: no photos"],
+            "",
+            MEASURE + "no photos for train and val)",
+        ),
+        (
+            ("train/a", "train/b", "test"),
+            ["train: 4 photos", "val: 2 photos of 2 classes (every tenth of a class in train)", "test: no photos"],
+            "3 photos lie outside any class folder and are left out: test/0.png, test/1.png, test/2.png",
+            TRAIN,
+        ),
+        (("train/a", "val/a", "valid/a"), [], "both mean val; merge or rename", "{root}: 1 to be fixed, see above"),
+        (("train/a", "car"), [], "train holds folders as a split does", "{root}: 1 to be fixed, see above"),
+        ((".",), [], "no class folders here", "{root}: 1 to be fixed, see above"),
+    ],
+)
+def test_awkward_folders_are_drawn_as_they_are_understood(
+    tmp_path: Path, folders: tuple[str, ...], drawn: list[str], said: str, conclusion: str
+) -> None:
+    many(tmp_path, shades(), *folders)
+    report = check(tmp_path)
+    text = shown(report)
+    assert all(line in text for line in drawn), text
+    assert said in "\n".join([*report.notes, *report.problems])
+    assert report.conclusion() == conclusion.format(root=tmp_path)
+
+
+def shown(report: Report) -> str:
+    console = Console(width=200, file=StringIO(), markup=False)
+    console.print(report.tree())
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_many_classes_are_capped(tmp_path: Path) -> None:
+    shade = shades()
+    many(tmp_path, shade, *(f"c{number:02d}" for number in range(20)), count=2)
+    many(tmp_path, shade, "c19", count=5)
+    text = shown(check(tmp_path, ["train"]))
+    assert "c11: 1\n" in text and "c12" not in text and "and 8 more classes, 1 to 4 photos each" in text
+
+
+def test_a_photo_that_is_stored_twice_without_harm_is_noted(root: Path, tmp_path: Path) -> None:
+    (root / "train/a/1.png").write_bytes((root / "train/a/0.png").read_bytes())
+    (root / "test/a/0.png").write_bytes((root / "val/a/0.png").read_bytes())
+    notes = check(root).notes
+    assert f"train: 1 photo stored twice and counted twice: {root}/train/a/1.png (as {root}/train/a/0.png)" in notes
+    assert f"test: 1 photo of val too: {root}/test/a/0.png (as {root}/val/a/0.png)" in notes
+
+
+def test_a_class_of_a_single_photo_is_trained_on_and_measured_alike(tmp_path: Path) -> None:
+    many(tmp_path, shades(), "a", "b", count=1)
+    said = f"val: 2 photos of train too, as their class holds no other: {tmp_path}/a/0.png, {tmp_path}/b/0.png"
+    assert said in check(tmp_path).notes
+
+
+def test_a_table_without_photos_to_choose_by_cannot_be_used(tmp_path: Path) -> None:
+    many(tmp_path, shades(), "a", "b", count=1)
+    (tmp_path / "p.csv").write_text("path,label,split\na/0.png,a,train\nb/0.png,b,train\n")
+    report = check(tmp_path / "p.csv")
+    assert report.problems == [f"{tmp_path}/p.csv: no photo belongs to the split {split}" for split in ("val", "test")]
+    (tmp_path / "p.csv").write_text("path,label\na/0.png,a\nb/0.png,b\n")
+    assert (
+        f"{tmp_path}/p.csv: no split column: every tenth photo of a class is held back"
+        in check(tmp_path / "p.csv").notes
+    )

@@ -184,11 +184,11 @@ def _say_twice(training: Dataset, contents: list[str]) -> None:
     first: dict[str, Sample] = {}
     twice = []
     for sample, content in zip(training.samples, contents, strict=True):
-        if first.setdefault(content, sample).label != sample.label:
+        if content and first.setdefault(content, sample).label != sample.label:
             twice.append(f"{sample.path} (as {first[content].path})")
     if twice:
-        said = f"{len(twice)} training photos are in two classes: {listed(twice, most=3)}"
-        warnings.warn(f"{said}; remove the one of the wrong class", stacklevel=3)
+        said = f"{len(twice)} of {len(training)} training photos lie in another class too: {listed(twice, most=3)}"
+        warnings.warn(f"{said}; remove one of each", stacklevel=3)
 
 
 def _say_shared(data: Photos, training: Dataset, validation: Dataset) -> None:
@@ -203,11 +203,8 @@ def _say_shared(data: Photos, training: Dataset, validation: Dataset) -> None:
     for name, photos in others.items():
         if twice := in_both(training, photos):
             named = listed([str(path) if path == same else f"{path} (as {same})" for path, same in twice], most=3)
-            warnings.warn(
-                f"{len(twice)} of {len(photos)} {name} photos are trained on too, which makes their figures too good: "
-                f"{named}; remove one of each",
-                stacklevel=3,
-            )
+            said = f"{len(twice)} of {len(photos)} {name} photos are trained on too, so their figures are too good"
+            warnings.warn(f"{said}: {named}; remove one of each, or add photos", stacklevel=3)
 
 
 def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:

@@ -57,6 +57,8 @@ class Folder(Dataset):
         folder = self.tree.spelled[source] if source else ""
         self.split_by = f"the folder {folder}" if folder else ""
         self.rule = []
+        if split == "test" and source == "val":
+            warnings.warn(f"{root}: no folder for test: the photos of {folder} stand for it", stacklevel=2)
         if shared and split is not None:
             self.split_by = f"{'all but ' * (split == 'train')}every tenth of a class{f' in {folder}' * bool(folder)}"
             without = "no folder for val" if folder else "no split folders"
