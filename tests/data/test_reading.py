@@ -107,7 +107,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return open_image(path)
 
-    monkeypatch.setattr("wsol.data.dataset.open_image", counted)
+    monkeypatch.setattr("wsol.data.inputs.open_image", counted)
     return names
 
 
@@ -175,7 +175,7 @@ def test_several_photos_are_checked_at_once_and_warnings_are_as_before(
             waited.append(first_is_closed.wait(20))
         return to_rgb(image)
 
-    monkeypatch.setattr("wsol.data.dataset.open_image", opened)
+    monkeypatch.setattr("wsol.data.inputs.open_image", opened)
     monkeypatch.setattr("wsol.data.images.to_rgb", converted)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     filters = list(warnings.filters)

@@ -140,7 +140,7 @@ def test_an_evaluation_decodes_each_photo_once(photos: Folder, monkeypatch: pyte
         decoded.append(path.name)
         return open_image(path)
 
-    monkeypatch.setattr("wsol.data.dataset.open_image", counted)
+    monkeypatch.setattr("wsol.data.inputs.open_image", counted)
     batches = list(DataLoader(EvaluationImages(photos, 32), batch_size=4, collate_fn=collate))
     assert sum(len(batch.indices) + len(batch.errors) for batch in batches) == 6
     assert decoded == [f"{index}.png" for index in range(6)]
