@@ -374,6 +374,41 @@ def test_nothing_half_written_stands_under_its_final_name(tmp_path: Path, name: 
     assert not any(file.endswith(".part") for file in left)
 
 
+@pytest.mark.parametrize(("name", "copies"), [("coco", "upright"), ("voc", "voc/upright")])
+def test_photos_that_exif_turns_come_with_an_upright_copy(run: Run, tmp_path: Path, name: str, copies: str) -> None:
+    """Programs that apply EXIF and those that ignore it then both see what the boxes refer to."""
+    pixels, exif = np.zeros((30, 50, 3), np.uint8), Image.Exif()
+    pixels[:10, :10] = 255
+    exif[274] = 6
+    (tmp_path / "photos" / "b").mkdir(parents=True)
+    Image.fromarray(pixels).save(tmp_path / "photos" / "b" / "turned.jpg", exif=exif, quality=95)
+    Image.fromarray(pixels).save(tmp_path / "photos" / "upright.jpg", quality=95)
+    results = wsol.locate(run, tmp_path / "photos")
+    with pytest.warns(UserWarning, match=r"1 photos? .*turned by EXIF.* in .*upright"):
+        write_results(results, tmp_path / "found", list(run.classes), writers(name))
+    (copy,) = [path for path in (tmp_path / "found" / copies).rglob("*.jpg")]
+    assert copy.relative_to(tmp_path / "found" / copies).as_posix() == "b/turned.jpg"
+    image = Image.open(copy)
+    assert image.size == (30, 50) and image.getexif().get(274, 1) == 1
+    assert np.asarray(image)[:8, -8:].min() > 200 > 50 > np.asarray(image)[:8, :8].max()
+    if name == "coco":
+        entries = json.loads((tmp_path / "found" / "coco.json").read_text())["images"]
+        assert [(entry["width"], entry["height"], entry.get("exif_orientation")) for entry in entries] == [
+            (30, 50, 6),
+            (50, 30, None),
+        ]
+    else:
+        text = (tmp_path / "found" / "voc" / "Annotations" / "b" / "turned.xml").read_text()
+        assert "<width>30</width>" in text and "<height>50</height>" in text
+
+
+def test_upright_photos_leave_no_copies_and_no_word(run: Run, photos: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_results(wsol.locate(run, photos), tmp_path / "found", list(run.classes), writers("coco,voc"))
+    assert {path.name for path in (tmp_path / "found").iterdir()} == {"coco.json", "voc"}
+
+
 @pytest.mark.parametrize("name", ["yolo", "voc", "overlay", "heatmap"])
 def test_earlier_results_are_refused_and_replaced_when_asked(tmp_path: Path, name: str) -> None:
     write_results(iter([made([[1, 2, 3, 4]], "old.jpg")]), tmp_path, CLASSES, writers(name))

@@ -165,7 +165,7 @@ def test_several_photos_are_checked_at_once_and_warnings_are_as_before(
             first_is_closed.set()
         return image
 
-    def converted(image: Image.Image) -> Image.Image:
+    def converted(image: Image.Image, path: Path) -> Image.Image:
         name = Path(image.filename).name  # type: ignore[attr-defined]
         if name == "00.jpg":
             first_is_open.set()
@@ -173,7 +173,7 @@ def test_several_photos_are_checked_at_once_and_warnings_are_as_before(
         if name == "08.jpg":
             second_is_open.set()
             waited.append(first_is_closed.wait(20))
-        return to_rgb(image)
+        return to_rgb(image, path)
 
     monkeypatch.setattr("wsol.data.inputs.open_image", opened)
     monkeypatch.setattr("wsol.data.images.to_rgb", converted)

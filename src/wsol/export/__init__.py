@@ -7,7 +7,7 @@ from pathlib import Path
 from wsol import registry
 from wsol.errors import WsolError
 from wsol.export.heatmaps import read_heatmaps
-from wsol.export.writer import Writer, cleared
+from wsol.export.writer import Writer, clear
 from wsol.locating.result import Result
 from wsol.system.files import advice
 
@@ -42,7 +42,7 @@ def write_results(
     """
     count, formats = 0, list(formats)
     try:
-        cleared([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
+        clear([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
         with ExitStack() as stack:
             writers = [stack.enter_context(writer(Path(folder), classes)) for writer in formats]
             for result in results:

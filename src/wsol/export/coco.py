@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from wsol.export.writer import OneFile, discard
+from wsol.export.writer import OneFile, Upright, discard
 from wsol.locating.result import Result
 
 
@@ -12,22 +12,29 @@ class CocoWriter(OneFile):
     """coco.json; annotations wait in a second file, so memory stays small.
 
     Beside what COCO asks for each carries its class's `score`, the box's `confidence`, `whole_image` and `unsure`.
+    Boxes, width and height are those of the upright photo. Where EXIF turns it, its entry says `exif_orientation`, and
+    upright/ holds a copy without EXIF.
     """
 
     about = "coco.json, COCO's detection format"
     name = "coco.json"
+    owns = "upright"
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
         self.waiting = open(folder / "coco.annotations.part", "w+", encoding="utf-8")
-        self.images = self.annotations = 0
-        self.file.write('{"info": {"description": "boxes located by wsol"}, "images": [')
+        self.images, self.annotations, self.upright = 0, 0, Upright()
+        self.file.write(
+            '{"info": {"description": "boxes located by wsol, in upright photos (EXIF applied)"}, "images": ['
+        )
 
     def add(self, result: Result) -> None:
         comma = ",\n" if self.images else "\n"
         self.images += 1
         width, height = result.size
         image = {"id": self.images, "file_name": result.path, "width": width, "height": height}
+        if (turned := self.upright.add(result, self)) != 1:
+            image["exif_orientation"] = turned
         self.file.write(comma + json.dumps(image, ensure_ascii=False))
         for finding in result.findings:
             for (x0, y0, x1, y1), chance in zip(finding.boxes.tolist(), finding.confidence.tolist(), strict=True):
@@ -56,6 +63,7 @@ class CocoWriter(OneFile):
         categories = [{"id": label, "name": name} for label, name in enumerate(self.classes, 1)]
         self.file.write('],\n"categories": ' + json.dumps(categories, ensure_ascii=False) + "}\n")
         super().close()
+        self.upright.say(self.folder / self.owns)
 
     def __exit__(self, *error: Any) -> None:
         try:

@@ -24,12 +24,11 @@ class HeatmapWriter(OneFile):
         super().__init__(folder, classes)
         (folder / self.name).unlink(missing_ok=True)  # it would speak of maps that are about to be replaced
         self.count = 0
-        (folder / self.owns).mkdir(exist_ok=True)
         write_json(folder / "classes.json", {"classes": classes})
 
     def add(self, result: Result) -> None:
         maps = np.stack([finding.heatmap for finding in result.findings]).astype(np.float32)
-        with open(self.folder / self.owns / f"{self.count:06d}.npy", "wb") as file:
+        with open(self.root / f"{self.count:06d}.npy", "wb") as file:
             np.save(file, maps, allow_pickle=False)
         self.count += 1
         self.file.write(json.dumps(result.to_dict() | {"keep": result.keep}, ensure_ascii=False) + "\n")

@@ -11,4 +11,4 @@ class OverlayWriter(Writer):
     owns = "overlays"
 
     def add(self, result: Result) -> None:
-        result.save(self.folder / self.owns)
+        result.save(self.root)

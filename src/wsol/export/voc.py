@@ -1,9 +1,9 @@
 """PASCAL VOC's format: voc/Annotations/NAME.xml, corners in pixels counted from 1, both ends included."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
-from wsol.export.writer import Writer
+from wsol.export.writer import Upright, Writer
 from wsol.locating.result import Result
 from wsol.system.files import write_text
 
@@ -12,10 +12,15 @@ class VocWriter(Writer):
     """One XML file a photo; folders are kept. Corners are whole pixels, as VOC's readers expect.
 
     Boxes of photos that are `unsure` are marked `difficult`, which readers leave out of training unless told.
+    voc/upright/ holds copies of photos that EXIF turns, since boxes refer to the upright photo.
     """
 
     about = "PASCAL VOC's XML, a file a photo"
     owns = "voc"
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        super().__init__(folder, classes)
+        self.upright = Upright()
 
     def add(self, result: Result) -> None:
         root = ET.Element("annotation")
@@ -40,5 +45,9 @@ class VocWriter(Writer):
                 for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
                     ET.SubElement(box, tag).text = str(value)
         ET.indent(root)
-        path = self.folder / self.owns / "Annotations" / f"{self.stem(result.path)}.xml"
+        path = self.root / "Annotations" / f"{self.stem(result.path)}.xml"
         write_text(path, ET.tostring(root, encoding="unicode") + "\n")
+        self.upright.add(result, self, "upright")
+
+    def close(self) -> None:
+        self.upright.say(self.folder / self.owns / "upright")

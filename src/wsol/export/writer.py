@@ -1,6 +1,7 @@
 """What every writer does."""
 
 import shutil
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, ClassVar
 
+from wsol.data.images import orientation
 from wsol.errors import WsolError
 from wsol.locating.result import Result
 
@@ -18,7 +20,7 @@ class Writer(ABC):
     """Takes results one by one; its files stand complete once the `with` block ends without an error.
 
     about: one line for lists and help.
-    owns: the name of its folder within the output folder, where it writes a file a photo; see `cleared`.
+    owns: the name of its folder within the output folder, where it writes a file a photo; see `clear`.
     """
 
     about: ClassVar[str] = ""
@@ -31,6 +33,15 @@ class Writer(ABC):
 
     def __enter__(self) -> "Writer":
         return self
+
+    @property
+    def root(self) -> Path:
+        """The folder that it owns, made and marked as ours."""
+        root = self.folder / self.owns
+        if not root.is_dir():
+            root.mkdir(parents=True)
+            (root / MARK).touch()
+        return root
 
     @abstractmethod
     def add(self, result: Result) -> None:
@@ -53,10 +64,10 @@ class Writer(ABC):
             self.close()
 
 
-def cleared(folders: Iterable[Path], overwrite: bool) -> None:
-    """Makes folders that hold nothing yet, so that no file of earlier results is taken for one of these.
+def clear(folders: Iterable[Path], overwrite: bool) -> None:
+    """Removes folders of earlier results, so that none of their files is taken for one of these.
 
-    folders: each belongs to one format, and is marked as ours.
+    folders: each belongs to one format, and is marked as ours where it is there.
     overwrite: remove earlier results.
 
     Raises WsolError, before anything is removed, for a folder with earlier results, or with files of somebody else.
@@ -69,9 +80,36 @@ def cleared(folders: Iterable[Path], overwrite: bool) -> None:
             raise WsolError(f"{folder}: holds earlier results; give another --output, or replace them: --overwrite")
     for folder in full:
         shutil.rmtree(folder)
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARK).touch()
+
+
+class Upright:
+    """Copies of photos that EXIF turns, without EXIF, for programs that ignore it: boxes refer to the upright photo."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, result: Result, writer: Writer, folder: str = "") -> int:
+        """Copies the photo where it is turned, and says how its pixels are stored, see `wsol.data.images.orientation`.
+
+        writer: owns the copies.
+        folder: for the copies, within the writer's own.
+        """
+        turned = orientation(result.photo) if isinstance(result.photo, Path) else 1
+        if turned != 1 and (image := result.image) is not None:
+            self.count += 1
+            path = writer.root / folder / result.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path, quality=95)
+        return turned
+
+    def say(self, where: Path) -> None:
+        """Warns, once, where there are such photos."""
+        if self.count:
+            warnings.warn(
+                f"{self.count} photos are turned by EXIF, and boxes refer to the upright photo: "
+                f"for programs that ignore EXIF, upright copies are in {where}",
+                stacklevel=2,
+            )
 
 
 class OneFile(Writer):

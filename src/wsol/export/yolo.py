@@ -25,7 +25,7 @@ class YoloWriter(Writer):
         self.unsure: list[str] = []
 
     def add(self, result: Result) -> None:
-        root, width, height = self.folder / self.owns, *result.size
+        root, width, height = self.root, *result.size
         lines = [
             f"{finding.label} {(x0 + x1) / 2 / width:.6f} {(y0 + y1) / 2 / height:.6f} "
             f"{(x1 - x0) / width:.6f} {(y1 - y0) / height:.6f}\n"
@@ -45,5 +45,5 @@ class YoloWriter(Writer):
         entries = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(self.classes))}
         if not self.classes:
             raise WsolError("YOLO needs the names of the classes")
-        write_text(self.folder / self.owns / "unsure.txt", "".join(f"{name}\n" for name in self.unsure))
-        write_text(self.folder / self.owns / "data.yaml", yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))
+        write_text(self.root / "unsure.txt", "".join(f"{name}\n" for name in self.unsure))
+        write_text(self.root / "data.yaml", yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))
