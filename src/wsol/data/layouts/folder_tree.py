@@ -70,7 +70,7 @@ def read_tree(root: Path) -> FolderTree:
         return tree
     photos = photos_in(root)
     home, folders = _home(tree, root, _by_folder(photos))
-    splits = {name: split for name in folders if (split := split_named(name))}
+    splits: dict[str, Split] = {name: split for name in folders if (split := split_named(name))}
     sure = {split for name, split in splits.items() if _only_below(folders[name])}
     if folders and (len(splits) == len(folders) or len(sure) > 1):
         for name, split in splits.items():
