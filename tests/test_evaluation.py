@@ -192,7 +192,9 @@ def test_validation_photos_without_boxes_are_not_opened(run: Run, tmp_path: Path
 
 def test_other_classes_are_no_others_by_number(run: Run, tmp_path: Path) -> None:
     other = named(run, [*sorted(run.classes)[:-1], "zebra"])
-    with pytest.raises(WsolError, match=r"set\.csv: 1 of its 12 classes is unknown to the run .*: Tufted mask; it knows"):
+    with pytest.raises(
+        WsolError, match=r"set\.csv: 1 of its 12 classes is unknown to the run .*: Tufted mask; known are"
+    ):
         evaluate(other, stored(tmp_path, {"test": True}), workers=0)
 
 

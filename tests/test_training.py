@@ -119,7 +119,9 @@ def test_what_was_begun_is_not_overwritten_or_resumed_as_something_else(tmp_path
     renamed = photos()
     renamed.classes = ["zebra", *renamed.classes[1:]]
     with pytest.raises(WsolError, match="begun with other classes"):
-        wsol.train("cam", (renamed, photos()), tmp_path, resume=True, **SMALL | {"epochs": 0})
+        wsol.train("cam", (renamed, renamed), tmp_path, resume=True, **SMALL | {"epochs": 0})
+    with pytest.raises(WsolError, match="creatures: 1 of its 12 classes is unknown to the training photos"):
+        wsol.train("cam", (renamed, photos()), tmp_path / "other", **SMALL | {"epochs": 0})
     assert wsol.load(tmp_path).classes == tuple(photos().classes)
     with pytest.raises(WsolError, match="no run to resume"):
         wsol.train("cam", splits(), tmp_path / "nothing", resume=True, **SMALL)

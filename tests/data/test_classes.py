@@ -77,11 +77,19 @@ def test_classes_without_a_photo_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("names", "known", "said"),
     [
-        (["cat", "yak", "gnu"], ["cat", "dog"], "2 of its 3 classes are unknown to the run R: yak, gnu; it knows cat, dog"),
-        (["Cat", "dog"], ["cat", "dog"], "1 of its 2 classes is unknown to the run R: Cat; spell them alike, such as cat"),
+        (
+            ["cat", "yak", "gnu"],
+            ["cat", "dog"],
+            "2 of its 3 classes are unknown to the run R: yak, gnu; known are cat, dog",
+        ),
+        (
+            ["Cat", "dog"],
+            ["cat", "dog"],
+            "1 of its 2 classes is unknown to the run R: Cat; spell them alike, such as cat",
+        ),
         (["01", "02"], ["1", "2"], "are unknown to the run R: 01, 02; spell them alike, such as 1 for 01"),
-        (["0", "1"], ["cat", "dog"], "2 of its 2 classes are unknown to the run R: 0, 1; it knows cat, dog"),
-        (["cat", "dog"], ["0", "1"], "2 of its 2 classes are unknown to the run R: cat, dog; it knows 0, 1"),
+        (["0", "1"], ["cat", "dog"], "2 of its 2 classes are unknown to the run R: 0, 1; known are cat, dog"),
+        (["cat", "dog"], ["0", "1"], "2 of its 2 classes are unknown to the run R: cat, dog; known are 0, 1"),
         (["crane", "x"], ["crane", "x", "crane"], "the run R has two classes called crane"),
     ],
 )
@@ -99,7 +107,7 @@ def test_classes_known_by_number_alone_are_those_of_their_index() -> None:
         assert [sample.label for sample in matched(numbered, "c", "a", "b").samples] == [2, 0]
     with pytest.warns(UserWarning, match="0 is taken for c, 2 for b of the 4 classes of the run R"):
         assert [sample.label for sample in matched(numbered, "c", "a", "b", "d").samples] == [2, 0]
-    with pytest.raises(WsolError, match="1 of its 3 classes is unknown to the run R: 2; it knows c, a"):
+    with pytest.raises(WsolError, match="1 of its 3 classes is unknown to the run R: 2; known are c, a"):
         matched(numbered, "c", "a")
 
 

@@ -19,8 +19,9 @@ COMMAS = "birds, small/a,b 1,2,3,4.jpg"
 IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(
     lambda id: id.splitlines() == [id] and id.strip() and id[0] != "\ufeff"
 )
-CORNERS = st.tuples(*[st.floats(0, 1e5, allow_subnormal=False)] * 4)
-PHOTO = st.tuples(st.integers(0, 99), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.lists(CORNERS, max_size=3))
+STARTS, SIDES = st.floats(0, 2, allow_subnormal=False), st.floats(1.1, 3)  # none that could be shares
+BOXES = st.tuples(STARTS, STARTS, SIDES, SIDES).map(lambda box: (box[0], box[1], box[0] + box[2], box[1] + box[3]))
+PHOTO = st.tuples(st.integers(0, 99), st.tuples(st.integers(5, 9), st.integers(5, 9)), st.lists(BOXES, max_size=3))
 
 
 class Listed(Dataset):
@@ -233,3 +234,15 @@ def test_the_real_boxes_of_ilsvrc(shared: Path) -> None:
     assert several > 50 and all(sample.path.is_file() for sample in photos.samples)
     for index in range(len(photos)):
         check_boxes(photos.truth(index).boxes, photos.size(index), photos.samples[index].id)
+
+
+def test_boxes_of_another_format_are_found_out_and_read(tmp_path: Path) -> None:
+    folder = tmp_path / "test"
+    folder.mkdir()
+    (folder / "image_ids.txt").write_text("a\nb\n")
+    (folder / "class_labels.txt").write_text("a,0\nb,1\n")
+    (folder / "image_sizes.txt").write_text("a,200,100\nb,200,100\n")
+    (folder / "localization.txt").write_text("a,0.1,0.1,0.6,0.6\nb,0.5,0.5,0.2,0.25\n")
+    with pytest.raises(WsolError, match=r"localization.txt: all 2 boxes lie in 0..1, .*--box-format xywh-shares"):
+        Metadata(tmp_path, "test").truth(0)
+    assert Metadata(tmp_path, "test", box_format="xywh-shares").truth(1).boxes.tolist() == [[100, 50, 140, 75]]

@@ -45,11 +45,22 @@ def listed(root: Path, label: str) -> None:
     photo(root / "a.png")
 
 
-@pytest.mark.parametrize("data", ["lists", "flowers", "photos.csv"])
+@pytest.mark.parametrize("data", ["lists", "flowers"])
 def test_labels_beyond_any_data_set_are_refused_and_fill_no_memory(tmp_path: Path, data: str) -> None:
     listed(tmp_path, "20200101")
     with pytest.raises(WsolError, match=r"\.(txt|csv): label 20200101 is out of range"):
         open_data(tmp_path / data, "test")
+
+
+def test_a_label_of_a_table_is_a_name_however_high(tmp_path: Path) -> None:
+    listed(tmp_path, "20200101")
+    assert open_data(tmp_path / "photos.csv", "test").classes == ["20200101"]
+
+
+def test_a_label_far_above_all_others_is_said(tmp_path: Path) -> None:
+    listed(tmp_path, "20417")
+    with pytest.warns(UserWarning, match=r"class_labels\.txt: 20418 classes, but photos of only 1"):
+        assert len(open_data(tmp_path / "lists", "test").classes) == 20418
 
 
 def test_a_negative_label_is_refused(tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def with_sizes(boxes: Mapping[int, np.ndarray], photos: Dataset, most: int) -> t
     return np.concatenate(numbers), np.concatenate(sizes)
 
 
-def wrong_format(boxes: Mapping[int, np.ndarray], photos: Dataset, box_format: BoxFormat, where: str) -> WsolError | None:
+def wrong_format(
+    boxes: Mapping[int, np.ndarray], photos: Dataset, box_format: BoxFormat, where: str
+) -> WsolError | None:
     """What `check_format` raises for boxes of some photos, see `with_sizes`; None where it raises nothing."""
     try:
         check_format(*with_sizes(boxes, photos, LOOKED_AT), box_format, where)
@@ -81,8 +83,8 @@ def wrong_format(boxes: Mapping[int, np.ndarray], photos: Dataset, box_format: B
 def check_format(numbers: Numbers, sizes: Sizes, box_format: BoxFormat, where: str) -> None:
     """Raises WsolError where a set's boxes cannot be of this format, and names those that they can be of.
 
-    They cannot where all lie in 0..1 and some are fractions, and where all, or a tenth of many, are inverted, smaller than a pixel, or reach
-    out of their photos by more than one.
+    They cannot where all lie in 0..1 and some are fractions. Nor can they where a tenth of many boxes are inverted,
+    smaller than a pixel, or reach out of their photos by more than one, or all of a few, if another format fits these.
 
     numbers: (n, 4), as the file has them.
     sizes: (n, 2), W and H of each box's photo.
@@ -91,23 +93,24 @@ def check_format(numbers: Numbers, sizes: Sizes, box_format: BoxFormat, where: s
     """
     finite = np.isfinite(numbers).all(1)
     numbers, sizes = numbers[finite], sizes[finite]
-    in_shares = "shares" in box_format
     near = (numbers > -0.01) & (numbers < 1.01)  # shares may be rounded
-    shares = bool((numbers % 1).any() and near.all())
+    shares = "shares" not in box_format and bool((numbers % 1).any() and near.all())
     wrong = _impossible(numbers, sizes, box_format)
-    many = len(wrong) and (wrong.all() or (len(wrong) >= MANY and wrong.mean() >= 0.1))
-    if not many and (in_shares or not shares):
-        return
-    if shares and not in_shares:
+    fitting = _fitting(numbers, sizes, ["shares"] if shares else ["", "from-1", "percent"])
+    many = len(wrong) >= MANY and wrong.mean() >= 0.1
+    few = len(wrong) and wrong.all() and fitting and "-" not in fitting[0]
+    if shares:
         fault = f"all {len(numbers)} boxes lie in 0..1, as shares of the photo do"
-    else:
-        example = " ".join(f"{value:g}" for value in numbers[wrong][0])
-        width, height = sizes[wrong][0]
+    elif many or few:
+        example, size = (" ".join(f"{value:g}" for value in numbers[wrong][0]), sizes[wrong][0])
         fault = (
-            f"{wrong.sum()} of {len(wrong)} boxes, such as {example} in a photo of {width:g} x {height:g}, "
+            f"{wrong.sum()} of {len(wrong)} boxes, such as {example} in a photo of {size[0]:g} x {size[1]:g}, "
             f"are impossible as {box_format}"
         )
-    raise WsolError(f"{where}: {fault}; {_advice(numbers, sizes, box_format, shares)}")
+    else:
+        return
+    options = " or ".join(fitting) if fitting else f"one of {', '.join(get_args(BoxFormat))}"
+    raise WsolError(f"{where}: {fault}; {'' if fitting else 'fix them, or '}say what they mean: --box-format {options}")
 
 
 def from_1(boxes: Numbers, sizes: Sizes) -> bool:
@@ -135,14 +138,15 @@ def _impossible(numbers: Numbers, sizes: Sizes, box_format: BoxFormat) -> Bool[n
     sides = boxes[:, 2:] - boxes[:, :2]
     outside = (boxes[:, :2] < -1).any(1) | (boxes[:, 2:] > sizes + 1).any(1)
     tiny = (sides < 1).all(1) & (numbers % 1).any(1)  # published lists have some without extent, in whole pixels
-    return outside | (sides < 0).any(1) | tiny
+    return np.asarray(outside | (sides < 0).any(1) | tiny)
 
 
-def _advice(numbers: Numbers, sizes: Sizes, box_format: BoxFormat, shares: bool) -> str:
-    """The option that reads the boxes: formats in which each is possible, the simplest unit first."""
-    possible = [other for other in get_args(BoxFormat) if not _impossible(numbers, sizes, other).any()]
-    for unit in ["shares"] if shares else ["", "percent", "from-1"]:
-        fitting = [other for other in possible if other.partition("-")[2] == unit and other != box_format]
-        if fitting:
-            return f"say what the numbers mean: --box-format {' or '.join(fitting)}"
-    return f"fix them, or say what the numbers mean: --box-format {', '.join(get_args(BoxFormat))}"
+def _fitting(numbers: Numbers, sizes: Sizes, units: list[str]) -> list[BoxFormat]:
+    """Formats in which every box is possible, of the first unit in which there are any."""
+    formats: tuple[BoxFormat, ...] = get_args(BoxFormat)
+    possible: list[BoxFormat] = [name for name in formats if not _impossible(numbers, sizes, name).any()]
+    for unit in units:
+        of_unit: list[BoxFormat] = [name for name in possible if name.partition("-")[2] == unit]
+        if of_unit:
+            return of_unit
+    return []

@@ -100,4 +100,4 @@ def _mend(unknown: list[str], known: list[str]) -> str:
     alike = {folded(name): name for name in known}
     if near := [(alike[folded(name)], name) for name in unknown if folded(name) in alike]:
         return f"spell them alike, such as {near[0][0]} for {near[0][1]}"
-    return f"it knows {listed(known, most=SHOWN)}; give photos of these classes, or rename"
+    return f"known are {listed(known, most=SHOWN)}; give photos of these classes, or rename"

@@ -78,13 +78,13 @@ def evaluate(
         raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
     localizer = load(run, **opened)
     origin = Run.read(localizer.folder) if localizer.folder else None
-    stored_as = {
+    stored_as: dict[str, Any] = {
         "size": localizer.image_size * 8 // 7,
         "val_per_class": origin.resolved.settings.val_per_class if origin else VAL_PER_CLASS,
         "box_format": box_format,
     }
     skip = on_bad_image == "skip"
-    known = {"classes": localizer.classes, "data": data, "knower": f"the run {localizer.name}"}
+    known: dict[str, Any] = {"classes": localizer.classes, "data": data, "knower": f"the run {localizer.name}"}
     photos, measured = measured_photos(data, split, origin, **stored_as)
     photos = with_classes(photos, **known)
     chosen = settled(threshold, conventions, localizer)

@@ -68,6 +68,12 @@ class Metadata(Dataset):
         if missing := [id for id in ids if id not in labels]:
             raise WsolError(f"{self.folder / 'class_labels.txt'}: no label for {listed(missing)}")
         count = class_count(labels.values(), self.folder / "class_labels.txt")
+        if count > 1000 and count > 10 * (used := len(set(labels.values()))):
+            warnings.warn(
+                f"{self.folder / 'class_labels.txt'}: {count} classes, but photos of only {used}: labels are indices "
+                f"here; number them from 0 without gaps, unless they are those of a network",
+                stacklevel=2,
+            )
         self.classes = [str(number) for number in range(count)]
         self.samples = [Sample(id, labels[id], images / id) for id in ids]
 

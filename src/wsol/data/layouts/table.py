@@ -79,7 +79,8 @@ class Csv(Dataset):
             raise self._no_header(table)
         self.columns = find_columns(table.columns, str(self.file))
         self.box_columns = [table.columns[place] for place in self.columns.box]
-        self.box_format = box_format or self.columns.box_format
+        self.box_format: BoxFormat | None = box_format or self.columns.box_format
+        self.asked = box_format is not None
         self.photos = self._photos(table)
         self.has_boxes = any(photo.boxes for photo in self.photos.values())
         names = self._names({photo.label for photo in self.photos.values()})
@@ -131,7 +132,7 @@ class Csv(Dataset):
         notes = [f"{self.file}: columns that are not read: {listed(self.columns.others)}"] * bool(self.columns.others)
         if self.split_by:
             notes.append(f"{self.file}: no split column: every tenth photo of a class is held back")
-        if self.box_format is None or self._wrong_format is not None:
+        if self.asked or self.box_format is None or self._wrong_format is not None:
             return notes
         boxes, sizes = with_sizes(self._boxes, self, len(self))
         if self.box_format == "xyxy" and from_1(boxes, sizes):
@@ -139,7 +140,7 @@ class Csv(Dataset):
                 f"{self.file}: boxes reach the last pixel of photos but never the first, 0: if they count pixels from "
                 f"1, as PASCAL VOC does, add --box-format xyxy-from-1"
             )
-        if "-" not in self.box_format and percent(boxes, sizes):
+        if percent(boxes, sizes):
             notes.append(
                 f"{self.file}: no number of a box is over 100, though all photos are larger than 200: if they are "
                 f"percent of the photo, add --box-format {self.box_format}-percent"

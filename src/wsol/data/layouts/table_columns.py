@@ -30,7 +30,7 @@ BOX_COLUMNS: list[tuple[str, BoxFormat]] = [
     ("xcenter ycenter width height", "cxcywh"),
     ("centerx centery width height", "cxcywh"),
 ]
-OF_BOXES = set("x0 y0 x1 y1 x2 y2 xmin ymin xmax ymax cx cy xcenter ycenter".split())  # have no other meaning
+OF_BOXES = "x0 y0 x1 y1 x2 y2 xmin ymin xmax ymax cx cy xcenter ycenter"  # have no other meaning
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ def find_columns(names: list[str], where: str) -> Columns:
             raise _two(where, what, [names[place] for place in places])
     if len({plain[place] for place in labels}) < len(labels):
         raise _two(where, "the class", [names[place] for place in labels])
-    box_format: BoxFormat | None = None
-    sets = [(box, box_format)] if box else []
+    sets: list[tuple[list[int], BoxFormat | None]] = [(box, None)] if box else []
     left = {name: place for place, name in enumerate(plain)}
     left |= {name.removeprefix("b").removeprefix("box"): left[name] for name in plain if re.match("b?box.", name)}
     for words, of_columns in BOX_COLUMNS:
@@ -86,15 +85,17 @@ def find_columns(names: list[str], where: str) -> Columns:
             sets.append(([left.pop(word) for word in words.split()], of_columns))
     if len(sets) > 1:
         raise _two(where, "the box", [names[place] for places, _ in sets for place in places])
-    if not sets and (some := [names[place] for name, place in left.items() if name in OF_BOXES]):
+    if not sets and (some := [names[place] for name, place in left.items() if name in OF_BOXES.split()]):
         raise WsolError(
             f"{where}: boxes need all four columns x0,y0,x1,y1 (or xmin,ymin,xmax,ymax, x,y,w,h, or cx,cy,w,h); "
             f"found {listed(some)}"
         )
-    if sets:
-        box, box_format = sets[0]
+    box, box_format = sets[0] if sets else ([], None)
+    if box:
         read_names = {plain[place] for place in box}
-        if repeated := [names[place] for place, name in enumerate(plain) if name in read_names and plain.count(name) > 1]:
+        if repeated := [
+            names[place] for place, name in enumerate(plain) if name in read_names and plain.count(name) > 1
+        ]:
             raise _two(where, "the box", repeated)
     size = [left[side] for side in ("width", "height") if side in left]
     size = size if len(size) == 2 else []

@@ -43,7 +43,9 @@ class Table:
             for row in reader:
                 values = [value.strip() for value in row]
                 if any(values[width:]):
-                    raise self.error(reader.line_num + self.above, "more values than columns; put text with commas into quotes")
+                    raise self.error(
+                        reader.line_num + self.above, "more values than columns; put text with commas into quotes"
+                    )
                 if any(values):
                     yield reader.line_num + self.above, (values + [""] * width)[:width]
         except csv.Error as error:
