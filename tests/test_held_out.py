@@ -98,6 +98,14 @@ def test_a_run_of_an_earlier_version_is_known_by_the_names_of_its_photos(run: Ru
     assert measured(Run.read(older), photos(tmp_path / "new", 30)) == (90, "all photos given")
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"trained_on": 3}'])
+def test_a_damaged_list_of_photos_is_named(run: Run, data: Path, tmp_path: Path, text: str) -> None:
+    damaged = Path(shutil.copytree(run.folder, tmp_path / "damaged"))
+    (damaged / "photos.json").write_text(text)
+    with pytest.raises(WsolError, match=r"photos\.json: .*; remove it: photos are then known by their names alone"):
+        evaluate(damaged, data, workers=0)
+
+
 @pytest.mark.parametrize("split", ["test", "holdout", "val", "Validation"])
 def test_a_split_that_comes_alone_is_measured(run: Run, tmp_path: Path, split: str) -> None:
     photos(tmp_path / "new" / split, 2, 200, ("dog", "cat"))

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from wsol.data import Folder
+from wsol.data import Chosen, Folder
 from wsol.data.contents import digest, digests, in_both
 
 
@@ -35,3 +36,15 @@ def test_a_link_is_the_photo_that_it_leads_to(root: Path) -> None:
     (root / "val/a/3.jpg").unlink()
     (root / "val/a/3.jpg").symlink_to(root / "train/a/1.jpg")
     assert in_both(Folder(root, "train"), Folder(root, "val")) == [(root / "val/a/3.jpg", root / "train/a/1.jpg")]
+
+
+def test_photos_that_are_no_files_of_their_own_are_not_compared(root: Path) -> None:
+    class Parts(Folder):
+        def image(self, index: int) -> Image.Image:
+            return super().image(0)
+
+    assert digests(Parts(root, "train")) == ["", ""]
+    assert (
+        in_both(Parts(root, "train"), Folder(root, "val")) == in_both(Folder(root, "train"), Parts(root, "val")) == []
+    )
+    assert len(digests(Chosen(Folder(root, "train"), [1]))[0]) == 16

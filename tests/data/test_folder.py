@@ -173,6 +173,12 @@ def test_all_photos_of_a_set_without_splits_can_be_had(tmp_path: Path) -> None:
     assert [Folder(tmp_path, split).by_rule for split in (*SPLITS, None)] == [False, True, True, False]
 
 
+def test_an_empty_class_folder_is_no_reason_not_to_measure_the_others(tmp_path: Path) -> None:
+    (tree(tmp_path, "a/1.jpg") / "owl").mkdir()
+    with pytest.warns(UserWarning, match="1 folder holds no photo: owl"):
+        assert Folder(tmp_path, None).classes == ["a"]
+
+
 def test_classes_that_are_numbers_stand_in_their_order(tmp_path: Path) -> None:
     assert Folder(tree(tmp_path, *(f"{number}/1.jpg" for number in range(12))), "train").classes == [
         *map(str, range(12))

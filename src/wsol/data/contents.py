@@ -5,7 +5,7 @@ import os
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-from wsol.data.dataset import Dataset
+from wsol.data.dataset import Chosen, Dataset
 
 THREADS = 8
 
@@ -20,7 +20,9 @@ def digest(path: Path) -> str:
 
 
 def digests(photos: Dataset) -> list[str]:
-    """The digest of each photo's file."""
+    """The digest of each photo's file; none where a photo is not simply a file."""
+    if not _are_files(photos):
+        return [""] * len(photos)
     with ThreadPool(min(os.cpu_count() or 1, THREADS)) as threads:
         return threads.map(digest, [sample.path for sample in photos.samples])
 
@@ -30,6 +32,8 @@ def in_both(some: Dataset, others: Dataset) -> list[tuple[Path, Path]]:
 
     Only files of equal size are read.
     """
+    if not (_are_files(some) and _are_files(others)):
+        return []
     by_size: dict[int, list[Path]] = {}
     for sample in some.samples:
         by_size.setdefault(_size(sample.path), []).append(sample.path)
@@ -40,6 +44,13 @@ def in_both(some: Dataset, others: Dataset) -> list[tuple[Path, Path]]:
         known.setdefault(digest(path), path)
     known.pop("", None)
     return [(path, known[content]) for path in suspects if (content := digest(path)) in known]
+
+
+def _are_files(photos: Dataset) -> bool:
+    """Whether equal files are equal photos."""
+    while isinstance(photos, Chosen):
+        photos = photos.photos
+    return type(photos).image is Dataset.image and not photos.generated
 
 
 def _size(path: Path) -> int:

@@ -60,9 +60,9 @@ def open_data(
     val_per_class: Training photos of each class to hold back for validation, where the set has no such split.
     box_format: What the four numbers of a box mean, for layouts that leave it open, see `wsol.data.box_formats`.
 
-    Raises WsolError when nothing is there, for a `box_format` of a layout that leaves nothing open, when no layout
-    recognises it, and when two packages offer the layout that does. A layout of another package that fails is named in
-    a warning, only if no special one recognises the data.
+    Raises WsolError when nothing is there, when no layout recognises it, when two packages offer the layout that does,
+    and for a `box_format` where the layout leaves nothing open. A layout of another package that fails is named in a
+    warning, only if no special one recognises the data.
     """
     if isinstance(data, Dataset):
         if box_format is not None:

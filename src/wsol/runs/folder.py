@@ -154,7 +154,13 @@ class Run:
     def trained_on(self) -> set[str] | None:
         """The digests of the training photos' files; None for a run of an earlier version."""
         path = self.folder / "photos.json"
-        return set(read_json(path, RETRAIN).get("trained_on", ())) if path.exists() else None
+        if not path.exists():
+            return None
+        fix = "remove it: photos are then known by their names alone"
+        stored = read_json(path, fix).get("trained_on")
+        if not isinstance(stored, list):
+            raise WsolError(f"{path}: holds no list of photos; {fix}")
+        return set(map(str, stored))
 
     def keep_threshold(self, threshold: float, checkpoint: str, images: int) -> None:
         """Stores the threshold that was best on the validation photos of the training data, for locating."""

@@ -4,7 +4,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +15,13 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
 from wsol.backbones import backbone_for
-from wsol.data import Dataset, Sample, open_data, readable
+from wsol.data import Dataset, open_data, readable
 from wsol.data.classes import with_classes
-from wsol.data.contents import digests, in_both
+from wsol.data.contents import digests
 from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
 from wsol.data.loading import Loader, explained, leave_if_imported
 from wsol.data.pseudo_boxes import read_pseudo_boxes
-from wsol.errors import WsolError, listed
+from wsol.errors import WsolError
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
 from wsol.registry import check_key
@@ -34,6 +34,7 @@ from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
 from wsol.training.progress import Progress
 from wsol.training.resume import StateFile, check_resumable, csv_log, epochs_in, learnt
+from wsol.training.twice import say_shared, say_twice
 
 Photos = str | Path | tuple[Dataset, Dataset]
 
@@ -81,11 +82,10 @@ def train(
         check_resumable(run)
     training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
     run.describe()
-    if not training.generated:
-        contents = digests(training)
-        run.keep_photos(contents)
-        _say_twice(training, contents)
-        _say_shared(data, training, validation)
+    contents = digests(training)
+    run.keep_photos(contents)
+    say_twice(training, contents)
+    say_shared(training, validation, data if isinstance(data, str | Path) else None)
     fit(run, network, training, validation, resume)
     return run
 
@@ -177,34 +177,6 @@ def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
         name = training.name if isinstance(data, tuple) else data
         raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
     return training, with_classes(validation, training.classes, validation.name, "the training photos")
-
-
-def _say_twice(training: Dataset, contents: list[str]) -> None:
-    """Warns of photos that are in two classes, under whatever name."""
-    first: dict[str, Sample] = {}
-    twice = []
-    for sample, content in zip(training.samples, contents, strict=True):
-        if content and first.setdefault(content, sample).label != sample.label:
-            twice.append(f"{sample.path} (as {first[content].path})")
-    if twice:
-        said = f"{len(twice)} of {len(training)} training photos lie in another class too: {listed(twice, most=3)}"
-        warnings.warn(f"{said}; remove one of each", stacklevel=3)
-
-
-def _say_shared(data: Photos, training: Dataset, validation: Dataset) -> None:
-    """Warns of training photos that others will judge the run by, under whatever name."""
-    others = {"validation": validation}
-    if isinstance(data, str | Path):
-        with warnings.catch_warnings(), suppress(WsolError):  # training needs no test photos
-            warnings.simplefilter("ignore")
-            test = open_data(data, "test")
-            if test.fingerprint() != validation.fingerprint():
-                others["test"] = test
-    for name, photos in others.items():
-        if twice := in_both(training, photos):
-            named = listed([str(path) if path == same else f"{path} (as {same})" for path, same in twice], most=3)
-            said = f"{len(twice)} of {len(photos)} {name} photos are trained on too, so their figures are too good"
-            warnings.warn(f"{said}: {named}; remove one of each, or add photos", stacklevel=3)
 
 
 def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:
