@@ -32,7 +32,10 @@ def main(*runs: Path, known: Path, unknown: tuple[Path, ...], photos: int = 240,
     output: a Markdown table.
     """
     signs = " | ".join(f"AUROC, {sign}" for sign in SIGNS)
-    lines = [f"Known: {known.name}. At most {photos} photos of each split.", ""]
+    lines = [
+        f"Known: {known.name}. At most {photos} photos of each split. Flagged: less energy than a twentieth of the"
+    ]
+    lines += ["validation photos. Made by `python benchmarks/unsure.py`, see there.", ""]
     lines += [f"| run | unknown | photos | {signs} | known flagged | unknown flagged |", "|---|---|" + "---:|" * 6]
     for run in runs:
         localizer = wsol.load(run)

@@ -384,7 +384,7 @@ def test_photos_that_exif_turns_come_with_an_upright_copy(run: Run, tmp_path: Pa
     Image.fromarray(pixels).save(tmp_path / "photos" / "b" / "turned.jpg", exif=exif, quality=95)
     Image.fromarray(pixels).save(tmp_path / "photos" / "upright.jpg", quality=95)
     results = wsol.locate(run, tmp_path / "photos")
-    with pytest.warns(UserWarning, match=r"1 photos? .*turned by EXIF.* in .*upright"):
+    with pytest.warns(UserWarning, match=r"1 photo is turned by EXIF.* in .*upright"):
         write_results(results, tmp_path / "found", list(run.classes), writers(name))
     (copy,) = [path for path in (tmp_path / "found" / copies).rglob("*.jpg")]
     assert copy.relative_to(tmp_path / "found" / copies).as_posix() == "b/turned.jpg"

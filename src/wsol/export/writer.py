@@ -105,9 +105,10 @@ class Upright:
     def say(self, where: Path) -> None:
         """Warns, once, where there are such photos."""
         if self.count:
+            photos = "1 photo is" if self.count == 1 else f"{self.count} photos are"
             warnings.warn(
-                f"{self.count} photos are turned by EXIF, and boxes refer to the upright photo: "
-                f"for programs that ignore EXIF, upright copies are in {where}",
+                f"{photos} turned by EXIF, and boxes refer to the upright photo: for programs that ignore EXIF, upright "
+                f"copies are in {where}",
                 stacklevel=2,
             )
 
