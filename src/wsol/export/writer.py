@@ -107,8 +107,8 @@ class Upright:
         if self.count:
             photos = "1 photo is" if self.count == 1 else f"{self.count} photos are"
             warnings.warn(
-                f"{photos} turned by EXIF, and boxes refer to the upright photo: for programs that ignore EXIF, upright "
-                f"copies are in {where}",
+                f"{photos} turned by EXIF, and boxes refer to the upright photo: "
+                f"for programs that ignore EXIF, upright copies are in {where}",
                 stacklevel=2,
             )
 
