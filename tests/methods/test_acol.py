@@ -99,3 +99,17 @@ def test_each_class_has_its_own_erased_region() -> None:
     for place, label in enumerate((1, 4)):
         alone = method.heatmaps(prediction, torch.tensor([[label]] * 4))
         torch.testing.assert_close(both[:, place], alone[:, 0])
+
+
+def test_the_control_erases_as_many_cells_at_random_in_training_alone(monkeypatch) -> None:
+    images, labels = batch()
+    erased = []
+    monkeypatch.setattr("wsol.methods.acol.erase", lambda features, mask: erased.append(mask) or features)
+    for where in ("strongest", "random"):
+        torch.manual_seed(0)
+        method = ACoL(plain(), 5, erase_threshold=0.8, erase_where=where)
+        method.loss(images, labels)
+        method.heatmaps(method.predict(images), labels[:, None])
+    strongest, at_test, random, control_at_test = erased
+    assert strongest.sum((1, 2)).tolist() == random.sum((1, 2)).tolist() and not torch.equal(strongest, random)
+    assert torch.equal(at_test, control_at_test)

@@ -227,3 +227,12 @@ def test_the_mask_filters_may_learn_at_the_backbones_rate(method) -> None:
     assert network.new_layers() == [network.head, network.head_mask]
     slow = made(method, mask_rate="backbone")
     assert slow.new_layers() == [slow.head]
+
+
+def test_new_layers_may_begin_as_in_the_extended_code() -> None:
+    """Xavier's uniform spread, whose bound is sqrt(6 / (inputs + outputs)), and biases of zero, the last layer too."""
+    method = BAS(plain(), 5, boundary="b", head_depth=1, head_width=16, init="xavier")
+    for layer in (method.head.hidden[0], method.head.classifier, method.head_mask):
+        cells = layer.kernel_size[0] ** 2
+        bound = (6 / (cells * (layer.in_channels + layer.out_channels))) ** 0.5
+        assert 0.9 * bound < layer.weight.abs().max() <= bound and not layer.bias.any()

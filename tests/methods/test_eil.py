@@ -60,6 +60,21 @@ def test_nothing_is_erased_beyond_one() -> None:
     assert torch.equal(terms["intact"], terms["erased"])
 
 
+def test_the_control_erases_as_many_cells_at_random() -> None:
+    images, _ = batch(64)
+    strongest = EIL(plain(), 5, erase_threshold=0.7)
+    control = like(EIL(plain(), 5, erase_threshold=0.7, erase_where="random"), strongest)
+    features = strongest.backbone(images, until="b").abs() + 1e-3  # no zero of its own
+    counts, places = zip(
+        *(
+            ((erased == 0).all(1).sum((1, 2)).tolist(), (erased == 0).all(1))
+            for erased in (strongest.erased(features, "b"), control.erased(features, "b"))
+        ),
+        strict=True,
+    )
+    assert counts[0] == counts[1] and min(counts[0]) > 0 and not torch.equal(*places)
+
+
 def test_sigma_zero_gives_cams_gradients() -> None:
     images, labels = batch(64)
     eil, cam = EIL(normed(), 5, sigma=0.0).train(), CAM(normed(), 5).train()

@@ -20,6 +20,7 @@ from wsol.nn.maps import (
     peak,
     pick_class,
     resize,
+    scattered,
 )
 
 seeds = st.integers(0, 2**31 - 1)
@@ -153,3 +154,22 @@ def test_a_box_along_the_cells_fills_them() -> None:
     grid = drawn(torch.tensor([[0.0, 0.5, 0.75, 1.0]]), 4)[0]
     assert grid.tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 0]]
     assert not drawn(torch.tensor([[0.3, 0.3, 0.3, 0.3]]), 4).any()
+
+
+def test_scattered_cells_are_as_many_in_each_map_and_elsewhere() -> None:
+    torch.manual_seed(0)
+    mask = torch.zeros(6, 9, 9, dtype=torch.bool)
+    for count, one in enumerate(mask):
+        one.view(-1)[: 10 * count] = True
+    moved = scattered(mask)
+    assert moved.sum((1, 2)).tolist() == mask.sum((1, 2)).tolist()
+    assert not moved[0].any() and not any(
+        torch.equal(one, other) for one, other in zip(moved[1:], mask[1:], strict=True)
+    )
+    often = torch.stack([scattered(mask[2]) for _ in range(400)]).float().mean(0)
+    assert (often - 20 / 81).abs().max() < 0.1  # every cell as often
+
+
+def test_scattering_leaves_full_and_empty_masks_as_they_are() -> None:
+    mask = torch.stack([torch.ones(4, 4), torch.zeros(4, 4)]).bool()
+    assert torch.equal(scattered(mask), mask)

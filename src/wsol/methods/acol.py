@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from wsol.methods.contract import Backbone, Images, Labels, Method, Prediction, Terms, cross_entropy
 from wsol.nn.heads import Head
-from wsol.nn.maps import choose, erase, fuse, min_max, peak, pick_class
+from wsol.nn.maps import choose, erase, fuse, min_max, peak, pick_class, scattered
 from wsol.nn.ranges import in_range
 
 
@@ -26,6 +26,7 @@ class ACoL(Method):
 
     erase_threshold: delta, in (0, 1], on the map of A scaled to [0, 1] (the paper prints `>`, its code `>=`, as here);
         above 1 nothing is erased.
+    erase_where: in training, the "strongest" region or, as a control, as many cells at "random" places.
     head_depth: 3x3 convolutions of each head.
     head_width: channels of those convolutions.
 
@@ -41,6 +42,7 @@ class ACoL(Method):
         backbone: Backbone,
         classes: int,
         erase_threshold: float = 0.6,
+        erase_where: Literal["strongest", "random"] = "strongest",
         smooth: bool = False,
         head_depth: int = 2,
         head_width: int = 1024,
@@ -48,6 +50,7 @@ class ACoL(Method):
         super().__init__()
         in_range(0, erase_threshold=erase_threshold)
         self.backbone, self.erase_threshold, self.smooth = backbone, erase_threshold, smooth
+        self.erase_where = erase_where
         self.head_a, self.head_b = (
             Head(backbone.channels(-1), classes, head_depth, head_width, init="xavier") for _ in range(2)
         )
@@ -55,8 +58,10 @@ class ACoL(Method):
     def loss(self, images: Images, labels: Labels) -> Terms:
         features = self.features(images)
         logits_a, maps_a = self.head_a(features)
-        erased = erase(features, self.discriminative(choose(maps_a, pick_class(labels)[:, None]))[:, 0])
-        logits_b, _ = self.head_b(erased)
+        strongest = self.discriminative(choose(maps_a, pick_class(labels)[:, None]))[:, 0]
+        logits_b, _ = self.head_b(
+            erase(features, strongest if self.erase_where == "strongest" else scattered(strongest))
+        )
         return {"a": cross_entropy(logits_a, labels), "b": cross_entropy(logits_b, labels)}
 
     def predict(self, images: Images) -> Prediction:

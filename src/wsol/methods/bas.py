@@ -59,6 +59,7 @@ class BAS(Method):
     detach: the localizer reads features without gradient into the backbone (not in the paper).
     detach_maps: L_frg teaches the mask alone (extended code for VOC 2012).
     rectify: ReLU on the class maps (CVPR code; not in the extended one).
+    init: of new layers: "kaiming" with small last layers, or "xavier" (uniform, biases zero), as in the extended code.
     mask_rate: the mask filters learn at the rate of the new "head", as in the code, or of the "backbone".
 
     At test:
@@ -78,6 +79,7 @@ class BAS(Method):
         detach: bool = False,
         detach_maps: bool = False,
         rectify: bool = False,
+        init: Literal["kaiming", "xavier"] = "kaiming",
         mask_rate: Literal["head", "backbone"] = "head",
         head_depth: int = 2,
         head_width: int = 1024,
@@ -87,8 +89,11 @@ class BAS(Method):
         in_range(0, foreground_weight=foreground_weight, background_weight=background_weight, area_weight=area_weight)
         in_range(0, 1, area_ramp=area_ramp)
         self.backbone, self.boundary = backbone, backbone.boundary(boundary)
-        self.head = Head(backbone.channels(-1), classes, head_depth, head_width, rectify=rectify)
+        self.head = Head(backbone.channels(-1), classes, head_depth, head_width, init=init, rectify=rectify)
         self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
+        if init == "xavier":
+            nn.init.xavier_uniform_(self.head_mask.weight)
+            nn.init.zeros_(self.head_mask.bias)
         self.foreground_weight, self.background_weight = foreground_weight, background_weight
         self.area_weight, self.area_ramp = area_weight, area_ramp
         self.detach, self.detach_maps, self.mask_rate = detach, detach_maps, mask_rate

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wsol.methods.cam import CAM
 from wsol.methods.contract import Backbone, Images, Labels, Terms, cross_entropy
-from wsol.nn.maps import channel_mean, erase, peak
+from wsol.nn.maps import channel_mean, erase, peak, scattered
 from wsol.nn.ranges import in_range
 from wsol.nn.views import without_statistics
 
@@ -18,6 +18,7 @@ class Erasing(CAM):
 
     erase_threshold: gamma, share of the mean map's maximum above which features are erased (paper: 0.7); above 1
         nothing is erased.
+    erase_where: the "strongest" region or, as a control, as many cells at "random" places.
 
     Readings of the paper:
     absolute: compare the mean map with gamma itself, as Algorithm 1 prints it, instead of gamma times its maximum.
@@ -29,6 +30,7 @@ class Erasing(CAM):
         backbone: Backbone,
         classes: int,
         erase_threshold: float = 0.7,
+        erase_where: Literal["strongest", "random"] = "strongest",
         absolute: bool = False,
         statistics: Literal["intact", "all"] = "intact",
         **cam: Any,
@@ -36,11 +38,13 @@ class Erasing(CAM):
         super().__init__(backbone, classes, **cam)
         backbone.need("re-entry", type(self).__name__)
         in_range(0, erase_threshold=erase_threshold)
-        self.erase_threshold, self.absolute, self.statistics = erase_threshold, absolute, statistics
+        self.erase_threshold, self.erase_where = erase_threshold, erase_where
+        self.absolute, self.statistics = absolute, statistics
 
     def erased(self, features: Float[Tensor, "b c h w"], boundary: str) -> Float[Tensor, "b c h w"]:
         positive = features if self.backbone.rectified(boundary) else features.relu()
-        return erase(features, peak(channel_mean(positive), self.erase_threshold, relative=not self.absolute))
+        strongest = peak(channel_mean(positive), self.erase_threshold, relative=not self.absolute)
+        return erase(features, strongest if self.erase_where == "strongest" else scattered(strongest))
 
     @property
     def erased_stream(self) -> Callable[..., Tensor]:

@@ -43,6 +43,12 @@ def peak(heatmaps: Float[Tensor, "*b h w"], threshold: float, relative: bool = T
     return (heatmaps >= threshold * highest) & (highest > 0)
 
 
+def scattered(mask: Bool[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
+    """As many cells of each map at random places: what erasing the strongest region is compared with."""
+    places = torch.rand(mask.shape, device=mask.device).flatten(-2).argsort(-1)
+    return mask.flatten(-2).gather(-1, places).view_as(mask)
+
+
 def erase(features: Float[Tensor, "b c h w"], mask: Bool[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
     """Features with zeros where the mask is true. Gradient: 1 on what is kept, exactly 0 on what is erased."""
     return features.masked_fill(mask[:, None], 0)
