@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -58,6 +59,19 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 def rows(folder: Path) -> list[dict[str, str]]:
     with open(folder / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_log_file_gets_a_line_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here each minute is over at once, or never."""
+    for every, steps in ((0.0, ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6"]), (1e9, [])):
+        monkeypatch.setattr("wsol.training.progress.EVERY", every)
+        wsol.train("cam", splits(), tmp_path / str(every), **SMALL)
+        said = capsys.readouterr().err
+        lines = re.findall(r"^step (\S+)  loss \d+\.\d{3}  \d+\.\d photos/s  \d+:\d\d left$", said, re.MULTILINE)
+        assert lines == steps, said
+        assert len(re.findall("^epoch", said, re.MULTILINE)) == 2
 
 
 def test_a_run_folder_holds_what_it_says(tmp_path: Path) -> None:

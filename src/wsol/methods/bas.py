@@ -92,6 +92,7 @@ class BAS(Method):
         self.head = Head(backbone.channels(-1), classes, head_depth, head_width, init=init, rectify=rectify)
         self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
         if init == "xavier":
+            assert self.head_mask.bias is not None
             nn.init.xavier_uniform_(self.head_mask.weight)
             nn.init.zeros_(self.head_mask.bias)
         self.foreground_weight, self.background_weight = foreground_weight, background_weight

@@ -1,4 +1,4 @@
-"""How long a training still takes: a bar on a terminal, a line an epoch in a log file."""
+"""How long a training still takes: a bar on a terminal; in a log file a line a minute, and one an epoch."""
 
 import time
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import lightning as L
 
 from wsol.system.console import bar
+
+EVERY = 60.0  # seconds between lines of a log file
 
 
 class Progress(L.Callback):
@@ -16,16 +18,26 @@ class Progress(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.total, self.first = int(trainer.estimated_stepping_batches), trainer.global_step
-        self.began = time.monotonic()
+        self.began = self.said = time.monotonic()
         self.bar.start()
         self.task = self.bar.add_task("", total=self.total, completed=self.first)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.bar.update(self.task, completed=trainer.global_step)
+        if self.bar.console.is_terminal or time.monotonic() - self.said < EVERY:
+            return
+        self.said, done = time.monotonic(), trainer.global_step
+        speed = (done - self.first) * len(batch[0]) / (self.said - self.began)
+        self.bar.console.print(
+            f"step {done}/{self.total}  loss {float(outputs['loss']):.3f}  {speed:.1f} photos/s  "
+            f"{_clock(self._left(done))} left",
+            highlight=False,
+        )
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        done, spent = trainer.global_step, time.monotonic() - self.began
-        left = spent * (self.total - done) / max(done - self.first, 1)
+        left = self._left(trainer.global_step)
         figures = trainer.callback_metrics
         validation = f"validation Top1Cls {float(figures['Top1Cls']):.1f} %  " if "Top1Cls" in figures else ""
         self.bar.console.print(
@@ -33,6 +45,10 @@ class Progress(L.Callback):
             f"{validation}{_clock(left)} left",
             highlight=False,
         )
+
+    def _left(self, done: int) -> float:
+        """Seconds, at the speed so far."""
+        return (time.monotonic() - self.began) * (self.total - done) / max(done - self.first, 1)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         self.bar.stop()
