@@ -302,6 +302,12 @@ def test_a_packaged_grid_holds_commands_that_the_command_line_takes(name: str) -
                 assert set(row.given) <= set(given), said
 
 
+def test_a_command_says_how_boxes_were_read() -> None:
+    (row, *_) = read_grid("untrained_vgg16").rows
+    said = command(row, 0, "birds.csv", None, "xywh")
+    assert said.endswith("wsol evaluate runs/mean-conv5-3-0 birds.csv --readout mean --box-format xywh")
+
+
 @PACKAGED
 def test_a_packaged_grid_names_figures_that_papers_print(name: str) -> None:
     grid = read_grid(name)

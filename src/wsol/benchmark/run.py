@@ -102,7 +102,7 @@ def benchmark(
         read = read_grid(grid, "creatures", seeds, **given)
     size = read.rows[0].resolved.settings.image_size * 8 // 7
     photos = open_data(data, "test", size=size, box_format=box_format)
-    jobs = _jobs(read, str(data), photos.name, output, Path(runs) if runs else output / "runs")
+    jobs = _jobs(read, str(data), photos.name, output, Path(runs) if runs else output / "runs", box_format)
     for place, job in enumerate(jobs):
         if job.done:
             continue
@@ -120,13 +120,14 @@ def benchmark(
     return errors
 
 
-def _jobs(grid: Grid, data: str, name: str, output: Path, runs: Path) -> list[Job]:
+def _jobs(grid: Grid, data: str, name: str, output: Path, runs: Path, box_format: BoxFormat | None) -> list[Job]:
     """Every run in order. Raises WsolError where figures of other settings are kept under a run's name."""
     jobs = []
     for seed in range(grid.seeds):
         for row in grid.rows:
             slug = f"{row.slug}-{seed}"
-            job = Job(row, seed, output / f"{slug}.json", runs / slug, command(row, seed, data, grid.recipe))
+            said = command(row, seed, data, grid.recipe, box_format)
+            job = Job(row, seed, output / f"{slug}.json", runs / slug, said)
             if job.done and (other := _differing(job, name)):
                 raise WsolError(
                     f"{job.kept}: holds the figures of {listed(other)}; choose another --output, or remove the file"
@@ -144,7 +145,7 @@ def _differing(job: Job, data: str) -> list[str]:
     return [f"{name} {before[name]}, not {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
 
 
-def command(row: Row, seed: int, data: str, recipe: str | None) -> str:
+def command(row: Row, seed: int, data: str, recipe: str | None, box_format: BoxFormat | None = None) -> str:
     """What gives a run's figures again; files by their names alone, as every machine has its own folders."""
     data, folder = Path(data).absolute().name, f"runs/{row.slug}-{seed}"
     words = ["wsol", "train", row.stack.key, data]
@@ -158,7 +159,9 @@ def command(row: Row, seed: int, data: str, recipe: str | None) -> str:
         elif value is not None:
             words += [f"--{option}", Path(value).name if name in FILES else str(value)]
     words += ["--seed", str(seed), "--output", folder]
-    evaluating = ["wsol", "evaluate", folder, data, *(["--readout", row.readout] if row.readout else [])]
+    evaluating = ["wsol", "evaluate", folder, data]
+    evaluating += ["--readout", row.readout] if row.readout else []
+    evaluating += ["--box-format", box_format] if box_format else []
     return f"{shlex.join(words)} && {shlex.join(evaluating)}"
 
 
