@@ -181,6 +181,17 @@ def test_strips_of_an_overlay_join_without_a_seam(monkeypatch: pytest.MonkeyPatc
     assert draw.overlay(image, heatmap, inplace=True) is image and image.tobytes() != before
 
 
+def test_a_photo_is_seen_where_its_heatmap_is_low() -> None:
+    photo, heatmap = Image.new("RGB", (80, 40), (40, 90, 140)), np.zeros((8, 16))
+    heatmap[:, 6:10], heatmap[:, 12:] = 0.5, 1.0
+    drawn = np.asarray(draw.overlay(photo, heatmap)).astype(float)
+    inferno = {0.5: (188, 55, 84), 1.0: (252, 255, 164)}  # at levels 127 and 255
+    for column, heat in ((10, 0.0), (40, 0.5), (75, 1.0)):
+        share = draw.STRONGEST * heat**2
+        expected = (1 - share) * np.array([40, 90, 140]) + share * np.array(inferno.get(heat, (0, 0, 0)))
+        np.testing.assert_allclose(drawn[20, column], expected, atol=2)
+
+
 def test_a_turned_photo_is_located_upright(run: Run, tmp_path: Path) -> None:
     image = Creatures("test", size=96).image(0).resize((120, 80))
     exif = Image.Exif()
