@@ -127,7 +127,8 @@ def test_no_photo_of_a_file_is_kept(run: Run, photos: Path, monkeypatch: pytest.
     assert [result.plot().size for result in results] == [result.size for result in results]
     content = (photos / "a.png").read_bytes()
     (again,) = wsol.locate(run, io.BytesIO(content))
-    assert again.photo == content and again.plot().tobytes() == results[0].plot().tobytes()
+    (alone,) = wsol.locate(run, photos / "a.png")  # a network's last bits depend on the size of the batch
+    assert again.photo == content and again.plot().tobytes() == alone.plot().tobytes()
 
 
 def test_a_photo_that_changed_since_is_named(run: Run, photos: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.errors import WsolError
+from wsol.system.files import unreadable
 
 DELIMITERS = ",;\t|"
 ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -89,7 +90,7 @@ def _text(file: Path) -> str:
             raise ValueError("it holds zero bytes")
         return text
     except (OSError, ValueError) as error:
-        raise WsolError(f"{file}: not readable as text ({error}); save it as UTF-8 CSV") from error
+        raise unreadable(file, error, f"not readable as text ({error}); save it as UTF-8 CSV") from error
 
 
 def _values(line: str, delimiter: str) -> list[str]:
