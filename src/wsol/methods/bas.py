@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from wsol.errors import WsolError
 from wsol.methods.contract import Backbone, Images, Labels, Method, Prediction, Terms, cross_entropy
-from wsol.nn.heads import Head
+from wsol.nn.heads import Head, xavier
 from wsol.nn.maps import pick_class
 from wsol.nn.ranges import in_range
 from wsol.nn.views import frozen
@@ -92,9 +92,7 @@ class BAS(Method):
         self.head = Head(backbone.channels(-1), classes, head_depth, head_width, init=init, rectify=rectify)
         self.head_mask = nn.Conv2d(backbone.channels(self.boundary), classes, 3, padding=1)
         if init == "xavier":
-            assert self.head_mask.bias is not None
-            nn.init.xavier_uniform_(self.head_mask.weight)
-            nn.init.zeros_(self.head_mask.bias)
+            xavier(self.head_mask)
         self.foreground_weight, self.background_weight = foreground_weight, background_weight
         self.area_weight, self.area_ramp = area_weight, area_ramp
         self.detach, self.detach_maps, self.mask_rate = detach, detach_maps, mask_rate

@@ -53,7 +53,7 @@ class Head(nn.Module):
             assert conv.bias is not None
             nn.init.zeros_(conv.bias)
             if init == "xavier":
-                nn.init.xavier_uniform_(conv.weight)
+                xavier(conv)
             elif conv is self.classifier:
                 nn.init.normal_(conv.weight, std=0.01)
             else:
@@ -69,6 +69,13 @@ class Head(nn.Module):
         if self.rectify:
             class_maps = class_maps.relu()
         return class_maps.mean((2, 3)), class_maps
+
+
+def xavier(conv: nn.Conv2d) -> None:
+    """Begins a convolution with Xavier's uniform weights and biases of zero."""
+    assert conv.bias is not None
+    nn.init.xavier_uniform_(conv.weight)
+    nn.init.zeros_(conv.bias)
 
 
 class BoxHead(nn.Module):
