@@ -23,6 +23,9 @@ STARTS, SIDES = st.floats(0, 2, allow_subnormal=False), st.floats(1.1, 3)  # non
 BOXES = st.tuples(STARTS, STARTS, SIDES, SIDES).map(lambda box: (box[0], box[1], box[0] + box[2], box[1] + box[3]))
 PHOTO = st.tuples(st.integers(0, 99), st.tuples(st.integers(5, 9), st.integers(5, 9)), st.lists(BOXES, max_size=3))
 
+NUMBERS = st.tuples(*[st.floats(0, 1e5, allow_subnormal=False)] * 4)
+WILD = st.tuples(st.integers(0, 99), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.lists(NUMBERS, max_size=3))
+
 
 class Listed(Dataset):
     """Photos that exist in memory alone."""
@@ -56,6 +59,30 @@ def test_what_was_written_is_read_back(tmp_path_factory: pytest.TempPathFactory,
     }
     assert found == photos
     assert list(found) == list(photos)
+
+
+@settings(max_examples=30, deadline=None)
+@given(photos=st.dictionaries(IDS, WILD, min_size=1, max_size=8), windows=st.booleans())
+def test_numbers_are_read_back_whatever_they_are(
+    tmp_path_factory: pytest.TempPathFactory, photos: dict, windows: bool
+) -> None:
+    """Boxes that cannot be what they are taken for are read to the last bit too; whoever asks for one is told."""
+    folder = tmp_path_factory.mktemp("metadata") / "test"
+    write_metadata(Listed(photos), folder)
+    for path in folder.iterdir() if windows else ():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    again = Metadata(folder.parent, "test")
+    assert {sample.id: (sample.label, again.size(n)) for n, sample in enumerate(again.samples)} == {
+        id: (label, size) for id, (label, size, _) in photos.items()
+    }
+    assert {id: list(map(tuple, boxes)) for id, boxes in again._boxes.items()} == {
+        id: boxes for id, (_, _, boxes) in photos.items() if boxes
+    }
+    for index, (_, _, boxes) in enumerate(photos.values()):
+        try:
+            assert list(map(tuple, again.truth(index).boxes.tolist())) == boxes
+        except WsolError as error:
+            assert "localization.txt: " in str(error) and "--box-format" in str(error)
 
 
 @pytest.mark.parametrize("id", ["a\nb.jpg", "a\r.jpg", "a\u2028.jpg", ""])
