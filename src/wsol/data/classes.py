@@ -72,7 +72,7 @@ def with_classes(photos: Dataset, classes: Sequence[str], data: object, knower: 
     if unknown := [names[label] for label in used if label not in places]:
         raise WsolError(
             f"{data}: {len(unknown)} of its {len(names)} classes {'are' if len(unknown) > 1 else 'is'} unknown to "
-            f"{knower}: {listed(unknown, most=SHOWN)}; {_mend(unknown, known)}"
+            f"{knower}: {listed(unknown, most=SHOWN)}; {_advice(unknown, known)}"
         )
     return Relabelled(photos, known, places)
 
@@ -96,7 +96,7 @@ def _stored(name: str) -> str:
     return normalize("NFC", name)
 
 
-def _mend(unknown: list[str], known: list[str]) -> str:
+def _advice(unknown: list[str], known: list[str]) -> str:
     alike = {folded(name): name for name in known}
     if near := [(alike[folded(name)], name) for name in unknown if folded(name) in alike]:
         return f"spell them alike, such as {near[0][0]} for {near[0][1]}"
