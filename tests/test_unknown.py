@@ -86,6 +86,7 @@ def test_an_unsure_result_is_drawn_without_box_and_says_so(localizer: Localizer,
     assert (sure.unsure, unsure.unsure) == (False, True)
     assert unsure.boxes.tolist() == sure.boxes.tolist()
     assert repr(unsure).startswith("Result('image_00000', unsure, ")
+    assert (sure.said, unsure.said) == (f"{sure.name} {sure.score:.0%}", f"unsure: {sure.name} {sure.score:.0%}")
     drawn = [(np.asarray(result.plot(caption=False)) == FOUND).all(-1).any() for result in (sure, unsure)]
     assert drawn == [True, False]
 

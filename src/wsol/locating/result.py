@@ -149,6 +149,11 @@ class Result:
         return self.findings[0].heatmap
 
     @property
+    def said(self) -> str:
+        """The best class in a few words, for captions: `snowdrop 27%`, or `unsure: snowdrop 27%`."""
+        return f"{'unsure: ' if self.unsure else ''}{self.name} {self.score:.0%}"
+
+    @property
     def mask(self) -> Bool[np.ndarray, "H W"]:
         """Where the best class is, (H, W) of the photo.
 
@@ -167,10 +172,9 @@ class Result:
         from wsol.show.draw import overlay
 
         heatmap = normalise(self.heatmap, (GRID, GRID))
-        said = f"{'unsure: ' if self.unsure else ''}{self.name} {self.score:.0%}"
         boxes = None if self.unsure else self.boxes
         fresh = not isinstance(self.photo, Image.Image)  # opened for this plot alone
-        return overlay(self._image(), heatmap, boxes, caption=said if caption else "", inplace=fresh)
+        return overlay(self._image(), heatmap, boxes, caption=self.said if caption else "", inplace=fresh)
 
     def crop(self, index: int = 0) -> Image.Image:
         """The photo cut to one of the best class's boxes. Raises WsolError where it has no such box."""

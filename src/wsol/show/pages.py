@@ -43,5 +43,5 @@ def sheet(photos: Dataset, found: Mapping[str, Iterable[Result]], side: int = 22
         rows.append([(image, photos.classes[sample.label]), (truth, "")])
     for results in found.values():
         for row, result in zip(rows, results, strict=True):
-            row.append((result.plot(caption=False), f"{result.name}, {result.score:.0%}"))
+            row.append((result.plot(caption=False), result.said))
     return draw.contact_sheet(rows, ("photo", "truth", *found), side)
