@@ -84,8 +84,9 @@ class Creatures(Dataset):
     images: How many photos, the classes in turn. Default: 1200 train, 240 val, 480 test.
     size: The side of a photo in pixels.
     seed: Other seeds give other photos.
-    classes: 2 to 72. Twelve have different shapes; further ones repeat these in other colours.
+    classes: how many kinds, at least 2. Twelve have different shapes; further ones repeat these in other colours.
     body_hint: 0 to 1, how often the colours of the body tell the family.
+    first: the first kind; there are 72 in all.
 
     Raises WsolError for another number of classes.
     """
@@ -107,12 +108,14 @@ class Creatures(Dataset):
         seed: int = 0,
         classes: int = 12,
         body_hint: float = 0.8,
+        first: int = 0,
     ) -> None:
-        if not 2 <= classes <= 12 * len(MARKS):
-            raise WsolError(f"creatures come in 2 to {12 * len(MARKS)} classes, not {classes}")
-        self.split, self.side, self.seed, self.body_hint = split, size, seed, body_hint
+        kinds = range(12 * len(MARKS))
+        if classes < 2 or not 0 <= first <= len(kinds) - classes:
+            raise WsolError(f"there are {len(kinds)} kinds of creatures, not {classes} from {first} on; take 2 or more")
+        self.split, self.side, self.seed, self.body_hint, self.first = split, size, seed, body_hint, first
         names = [f"{CRESTS[c % 4]} {FACES[c % 3]}" for c in range(12)]
-        self.classes = [names[c % 12] + (f" {c // 12 + 1}" if c >= 12 else "") for c in range(classes)]
+        self.classes = [names[c % 12] + (f" {c // 12 + 1}" if c >= 12 else "") for c in kinds[first : first + classes]]
         count = COUNTS[split] if images is None else images
         self.samples = [Sample(f"{split}/{i:05d}", i % classes, Path(f"{split}/{i:05d}")) for i in range(count)]
         self._scene = lru_cache(maxsize=4096 if size <= 160 else 64)(self._render)
@@ -133,7 +136,7 @@ class Creatures(Dataset):
 
     def _render(self, index: int) -> Scene:
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
-        return render(rng, self.samples[index].label, self.side, self.body_hint)
+        return render(rng, self.first + self.samples[index].label, self.side, self.body_hint)
 
     def __getstate__(self) -> dict:
         return {name: value for name, value in self.__dict__.items() if name != "_scene"}
