@@ -191,8 +191,9 @@ def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:
 
 
 def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -> None:
-    label, photo = photos.samples[seen.index].label, photos.photo(seen.index)
-    tally.update(score.result(), seen.index, label, seen.rank, photo)
+    sample, photo = photos.samples[seen.index], photos.photo(seen.index)
+    best = seen.best[0] if seen.best and not sample.present else None
+    tally.update(score.result(), seen.index, sample.label, seen.rank, photo, best)
     if seen.logits is not None and seen.present is not None:
         tally.precision.update(seen.logits, seen.present)
 
