@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data import BoxFormat, Cases, Dataset
 from wsol.data.classes import with_classes
@@ -17,7 +19,7 @@ from wsol.data.loading import explained, leave_if_imported
 from wsol.errors import WsolError
 from wsol.evaluation.collection import Seen, looked_at, stored, written
 from wsol.evaluation.measured import measured_photos
-from wsol.evaluation.report import pictures
+from wsol.evaluation.report import keep_evaluation, pictures, write_figures
 from wsol.evaluation.score_maps import ScoreMaps
 from wsol.evaluation.tally import Scored, Tally
 from wsol.evaluation.threshold import choose_threshold, settled, validation_photos
@@ -25,8 +27,9 @@ from wsol.metrics import PROTOCOLS, Protocol
 from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.opening import Network, load
+from wsol.runs.settings import as_options
 from wsol.system import processes
-from wsol.system.files import keep_apart, write_json
+from wsol.system.files import keep_apart
 
 FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
@@ -57,7 +60,8 @@ def evaluate(
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
     data: a data set with true boxes or masks, or `creatures`.
-    output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures.
+    output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures. A run keeps
+        its figures in any case, in its folder `evaluations`, and shows them in its report.html.
     split: which photos, where the data set has splits.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. By default the
         protocol's, else the recipe's, else the best on this data set's validation photos that have boxes, else auto.
@@ -120,8 +124,17 @@ def evaluate(
         "ten_crop": ten_crop,
         **({"box_format": box_format} if box_format else {}),
         **localizer.facts,
+        **({"opened": asked} if (asked := _opened(opened)) else {}),
     }
-    return _figures(tally, cases, about, output)
+    figures, sheets = _figures(tally, cases, about, output, origin is not None)
+    if origin is not None and processes.place()[0] == 0:
+        asked = {"split": split if split != "test" else None, "protocol": protocol if protocol != "clova" else None}
+        asked |= {"threshold": threshold, "ten_crop": ten_crop or None, "box_format": box_format}
+        asked |= {name: value for name, value in opened.items() if name != "settings" and value != "best"}
+        words = ["wsol", "evaluate", str(origin.folder), str(data) if isinstance(data, str | Path) else photos.name]
+        words += as_options(asked) + [f"--set={name}={value}" for name, value in (opened.get("settings") or {}).items()]
+        keep_evaluation(origin, figures, sheets, words)
+    return figures
 
 
 def evaluate_maps(
@@ -164,7 +177,7 @@ def evaluate_maps(
     score_maps.warn()
     about = {"method": Path(maps).name, "maps": str(maps), "data": str(root), "split": metadata.name}
     about |= {"threshold_source": source}
-    return _figures(tally, photos, about, output)
+    return _figures(tally, photos, about, output)[0]
 
 
 def find_protocol(name: str) -> Protocol:
@@ -198,6 +211,12 @@ def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -
         tally.precision.update(seen.logits, seen.present)
 
 
+def _opened(given: dict[str, Any]) -> dict[str, str]:
+    """How a run was opened, where that is not the usual way."""
+    names = ("readout", "settings", "classes_from", "boxes_from")
+    return {name: str(given[name]) for name in names if given.get(name)}
+
+
 def _keep(run: Run, threshold: float, checkpoint: str, images: int) -> None:
     """Stores the threshold for locating, by the first process."""
     if processes.place()[0] == 0:
@@ -207,14 +226,21 @@ def _keep(run: Run, threshold: float, checkpoint: str, images: int) -> None:
             warnings.warn(f"{error} (locating will cut at auto)", stacklevel=2)
 
 
-def _figures(tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None) -> dict[str, Any]:
-    """All figures, written by the first process together with their pictures."""
+def _figures(
+    tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None, drawn: bool = False
+) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+    """All figures, and in the first process sheets of the best and the worst photos; both written where wanted.
+
+    drawn: whether the sheets are wanted without an output, too.
+    """
     counted = set(processes.gather(sorted(tally.counted)))
     images = len({photos.photo(index) for index in counted})
     about |= {"protocol": tally.protocol.name, "images": images, "cases": len(counted), "threshold": tally.threshold}
     figures = about | tally.figures(photos.classes)
     shown = {"best": processes.gather(tally.best), "worst": processes.gather(tally.worst)}
-    if output is not None and processes.place()[0] == 0:
-        write_json(Path(output), figures)
-        pictures(photos, figures, tally.protocol, shown, Path(output))
-    return figures
+    if processes.place()[0] or (output is None and not drawn):
+        return figures, {}
+    sheets = pictures(photos, tally.protocol, shown)
+    if output is not None:
+        write_figures(Path(output), figures, sheets)
+    return figures, sheets
