@@ -33,6 +33,7 @@ from wsol.system.files import keep_apart
 
 FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
+USUAL = {"split": "test", "protocol": "clova", "ten_crop": False, "checkpoint": "best"}
 
 
 @explained()
@@ -128,11 +129,8 @@ def evaluate(
     }
     figures, sheets = _figures(tally, cases, about, output, origin is not None)
     if origin is not None and processes.place()[0] == 0:
-        asked = {"split": split if split != "test" else None, "protocol": protocol if protocol != "clova" else None}
-        asked |= {"threshold": threshold, "ten_crop": ten_crop or None, "box_format": box_format}
-        asked |= {name: value for name, value in opened.items() if name != "settings" and value != "best"}
-        words = ["wsol", "evaluate", str(origin.folder), str(data) if isinstance(data, str | Path) else photos.name]
-        words += as_options(asked) + [f"--set={name}={value}" for name, value in (opened.get("settings") or {}).items()]
+        asked = {"split": split, "protocol": protocol, "threshold": threshold, "ten_crop": ten_crop}
+        words = _command(origin, data, opened, **asked, box_format=box_format)
         keep_evaluation(origin, figures, sheets, words)
     return figures
 
@@ -209,6 +207,15 @@ def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -
     tally.update(score.result(), seen.index, sample.label, seen.rank, photo, best)
     if seen.logits is not None and seen.present is not None:
         tally.precision.update(seen.logits, seen.present)
+
+
+def _command(run: Run, data: str | Path | Dataset, opened: dict[str, Any], **asked: Any) -> list[str]:
+    """What measures the run in the same way again, as words."""
+    asked |= {"checkpoint": opened.get("checkpoint", "best")} | _opened(opened)
+    settings = asked.pop("settings", None) and opened["settings"]
+    words = as_options({name: value for name, value in asked.items() if value != USUAL.get(name)})
+    words += ["--set", *(f"{name}={value}" for name, value in settings.items())] if settings else []
+    return ["wsol", "evaluate", str(run.folder), data.name if isinstance(data, Dataset) else str(data), *words]
 
 
 def _opened(given: dict[str, Any]) -> dict[str, str]:

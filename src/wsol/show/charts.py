@@ -124,5 +124,5 @@ def _range(values: list[float]) -> Point:
 
 def _ticks(span: Point, whole: bool = False) -> list[float]:
     """Round numbers. Of counts those within the span, else also the ones that surround it."""
-    ticks = MaxNLocator(5, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(*span).tolist()
+    ticks = list(map(float, MaxNLocator(5, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(*span)))
     return [tick for tick in ticks if span[0] <= tick <= span[1]] if whole else ticks
