@@ -71,8 +71,9 @@ def measured(stories: list[Story]) -> str:
     for _, story, evaluation in rows[: 1 if shared else None]:
         said = _about(evaluation.figures)
         parts.append(f"<p>{html.escape(said if len(rows) == 1 or shared else f'{story.name}: {said}')}</p>")
-    parts += [_figures(rows), _thresholds(rows), _ious(rows), _errors(rows), _confusion(rows), _classes(rows)]
-    parts += [_extremes(rows)]
+    alike = shared is not None or len(rows) == 1
+    parts += [_figures(rows, alike), _thresholds(rows), _ious(rows), _errors(rows), _confusion(rows), _classes(rows)]
+    parts.append(_extremes(rows))
     if len(stories) == 1:
         parts.append(_others(stories[0].evaluations[1:]))
     return "".join(parts)
@@ -85,9 +86,10 @@ def _about(figures: dict[str, Any]) -> str:
     return f"{figures['data']} {which}, {figures['images']} photos, protocol {figures['protocol']}{opened}"
 
 
-def _figures(rows: Rows) -> str:
+def _figures(rows: Rows, same_photos: bool) -> str:
+    """All figures, beside those of the trivial boxes and with the best in bold where the photos are the same."""
     cells_of: dict[str, list[str]] = {}
-    first = rows[0][2].figures
+    first, baselines = rows[0][2].figures, TRIVIAL if same_photos else ()
     for name, said in SAYS.items():
         values = [evaluation.figures.get(name) for *_, evaluation in rows]
         known = [value for value in values if isinstance(value, int | float)]
@@ -96,23 +98,23 @@ def _figures(rows: Rows) -> str:
         cells = []
         for value, (*_, evaluation) in zip(values, rows, strict=True):
             ends = evaluation.figures["Interval95"].get(name)
-            shown = f"<b>{number(value)}</b>" if len(rows) > 1 and value == max(known) else number(value)
+            best = same_photos and len(rows) > 1 and value == max(known)
+            shown = f"<b>{number(value)}</b>" if best else number(value)
             cells.append(shown + (f"<small>{ends[0]:.1f} – {ends[1]:.1f}</small>" if ends else ""))
-        trivial = [number(first[baseline].get(name)) for baseline in TRIVIAL]
+        trivial = [number(first[baseline].get(name)) for baseline in baselines]
         cells_of[f"{name}<small>{said}</small>"] = cells + trivial
     cut = [evaluation.figures["threshold"] for *_, evaluation in rows]
     sources = [str(evaluation.figures.get("threshold_source", "")) for *_, evaluation in rows]
     said = [
-        value if isinstance(value, str) else f"{value:.3g}<small>{html.escape(source)}</small>"
+        html.escape(value) if isinstance(value, str) else f"{value:.3g}<small>{html.escape(source)}</small>"
         for value, source in zip(cut, sources, strict=True)
     ]
-    cells_of["threshold<small>share of the heatmap's peak</small>"] = [*said, "", ""]
-    head = ["percent", *(named(place, story) for place, story, _ in rows), *TRIVIAL]
-    text = (
-        "<p>Small figures: where it would lie on 95 % of other draws of as many photos. <b>CentreBox</b> and "
-        "<b>WholeImage</b> look at nothing: always a box in the middle, always the whole photo.</p>"
-    )
-    return f"{table(head, cells_of)}{text}"
+    cells_of["threshold<small>share of the heatmap's peak</small>"] = [*said, *("" for _ in baselines)]
+    head = ["percent", *(named(place, story) for place, story, _ in rows), *baselines]
+    text = "Small figures: where it would lie on 95 % of other draws of as many photos."
+    if baselines:
+        text += " CentreBox and WholeImage look at nothing: always a box in the middle, always the whole photo."
+    return f"{table(head, cells_of)}<p>{text}</p>"
 
 
 def _thresholds(rows: Rows) -> str:
