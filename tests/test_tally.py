@@ -81,5 +81,26 @@ def test_without_predictions_nothing_is_said_of_classes() -> None:
     for name in ("Top1Cls", "Top5Cls", "Top1Loc", "Top5Loc", "MaxTop1Loc", "MaxTop5Loc"):
         assert found[name] is None and name not in found["Interval95"]
     assert found["Errors"]["WrongClass"] is found["CentreBox"]["Top1Loc"] is None
-    assert found["PerClass"]["3"] == {"images": 1, "Top1Cls": None, "GTKnownLoc": 100, "Top1Loc": None, "PxAP": None}
+    known = {"images": 1, "GTKnownLoc": 100, "MeanBoxIoU": pytest.approx(found["MeanBoxIoU"])}
+    assert found["PerClass"]["3"] == known | dict.fromkeys(("Top1Cls", "Top1Loc", "PxAP"))
+    assert found["Confusion"] is None
     assert found["PerClass"]["4"]["images"] == 0
+
+
+def test_the_histogram_and_the_mean_of_iou() -> None:
+    """Edges belong to the bin above, and 1 to the last; of each class the mean is its own."""
+    metric = BoxAccuracy(0.5, classes=2)
+    for index, iou in enumerate((0.0, 0.049, 0.05, 0.5, 0.999, 1.0)):
+        metric.update(BoxScore(np.zeros(2), np.zeros(2), iou), 0, label=index // 4, index=index)
+    expected = dict.fromkeys(range(20), 0.0) | {0: 200 / 6, 1: 100 / 6, 10: 100 / 6, 19: 200 / 6}
+    assert metric.histogram() == pytest.approx(list(expected.values()))
+    assert metric.compute()["MeanBoxIoU"] == pytest.approx(100 * 2.598 / 6)
+    assert [row["MeanBoxIoU"] for row in metric.per_class()] == pytest.approx([100 * 0.599 / 4, 100 * 1.999 / 2])
+
+
+def test_the_confusion_of_classes_counts_what_was_said_of_each() -> None:
+    tally, truth = Tally(3, 0.2, replicates=0), Truth(np.array([[50.0, 50.0, 100.0, 100.0]]))
+    scored = tally.score(np.eye(224), truth, SIZE)
+    for index, (label, best) in enumerate([(0, 0), (0, 2), (0, 2), (2, 2), (1, None)]):
+        tally.update(scored, index, label, rank=int(label != best), best=best)
+    assert tally.figures(["a & b", "b", "c"])["Confusion"] == {"a & b": {"a & b": 1, "c": 2}, "c": {"c": 1}}

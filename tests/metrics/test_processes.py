@@ -44,7 +44,7 @@ def figures(count: int, protocol: str) -> dict[str, Any]:
         photo, mask, label = some[index]
         truth = Truth(boxes=photo.boxes, mask=mask, part=mask)
         heatmap = CLOVA.heatmap(photo.heatmap)
-        tally.update(tally.score(heatmap, truth, photo.size), index, label, photo.rank, index // 2)
+        tally.update(tally.score(heatmap, truth, photo.size), index, label, photo.rank, index // 2, index % 2)
         if index % 2 == 0:  # two cases a photo, one of which brings all classes
             present = torch.arange(CLASSES) != index % CLASSES
             tally.precision.update(torch.tensor(photo.heatmap[0, :CLASSES]), present)
@@ -65,6 +65,8 @@ def test_processes_share_out_everything_once(count: int, tmp_path: Path) -> None
     alone = [json.loads(json.dumps(figures(*each))) for each in ((7, "clova"), (2, "clova"), (7, "bas"))]
     assert alone[0]["Interval95"]["MaxBoxAcc"] and alone[0]["MaxBoxAcc"] > 0
     assert 0 < alone[0]["mAP"] < 100 and alone[0]["MeanIoU"] > 0
+    assert alone[0]["Confusion"] == {"a": {"a": 2, "b": 1}, "b": {"a": 1, "b": 1}, "c": {"a": 1, "b": 1}}
+    assert sum(alone[0]["IoUs"]) == pytest.approx(100, abs=0.1) and 0 < alone[0]["MeanBoxIoU"] < 100
     for found in written:
         assert found == alone
 

@@ -52,6 +52,8 @@ def box_accuracy(photos: list[Photo], taus: list[float], threshold: float) -> di
         "Top5Loc": share(threshold, 50, best=5),
         "MaxTop1Loc": max(share(tau, 50, best=1) for tau in taus),
         "MaxTop5Loc": max(share(tau, 50, best=5) for tau in taus),
+        # in whole millionths
+        "MeanBoxIoU": sum(round(10**6 * iou) for iou in ious(threshold, False)) * 100.0 / len(photos) / 10**6,
     }
 
 

@@ -25,6 +25,7 @@ from wsol.evaluation.evaluate import evaluate
 from wsol.locating.locate import locate
 from wsol.registry import check_key
 from wsol.runs.folder import Run
+from wsol.runs.settings import as_options
 from wsol.show.pages import embedded, sheet, write_page
 from wsol.system.console import console
 from wsol.system.files import read_json, write_json
@@ -150,14 +151,7 @@ def command(row: Row, seed: int, data: str, recipe: str | None, box_format: BoxF
     data, folder = Path(data).absolute().name, f"runs/{row.slug}-{seed}"
     words = ["wsol", "train", row.stack.key, data]
     words += ["--recipe", Path(recipe).name] if recipe else []
-    for name, value in row.given.items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        elif isinstance(value, list | tuple):
-            words += [f"--{option}", *map(str, value)]
-        elif value is not None:
-            words += [f"--{option}", Path(value).name if name in FILES else str(value)]
+    words += as_options({name: Path(value).name if name in FILES else value for name, value in row.given.items()})
     words += ["--seed", str(seed), "--output", folder]
     evaluating = ["wsol", "evaluate", folder, data]
     evaluating += ["--readout", row.readout] if row.readout else []

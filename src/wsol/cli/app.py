@@ -28,6 +28,7 @@ COMMANDS = {
     "locate": ("wsol.cli.locate:locate", "Say what is in each photo and where."),
     "export": ("wsol.cli.locate:export", "Write boxes again from stored heatmaps, without the network."),
     "benchmark": ("wsol.cli.benchmark:benchmark", "Train and measure every row of a grid, in one table."),
+    "compare": ("wsol.cli.compare:compare", "Put runs side by side on one page."),
     "methods": ("wsol.cli.lists:methods", "List the methods, with their papers."),
     "readouts": ("wsol.cli.lists:readouts", "List the ways to ask a trained network where."),
     "cite": ("wsol.cli.lists:cite", "Print a method's BibTeX entry."),

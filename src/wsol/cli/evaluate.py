@@ -1,5 +1,6 @@
 """`wsol evaluate`: a run, or maps made elsewhere, measured."""
 
+from pathlib import Path
 from typing import Any
 
 from wsol.cli.app import UsageError, out
@@ -7,6 +8,7 @@ from wsol.cli.derive import derived, settings_of
 from wsol.evaluation import evaluate as measuring
 from wsol.evaluation.report import table
 from wsol.runs.opening import load
+from wsol.show.report import REPORT
 from wsol.system import processes
 
 
@@ -28,3 +30,5 @@ def evaluate(**given: Any) -> None:
         out.print(table(figures))
         if given["output"] is not None:
             out.print(f"{given['output']}: written, with pictures beside it")
+        if run is not None and (report := Path(run) / REPORT).is_file():
+            out.print(f"open {report}")

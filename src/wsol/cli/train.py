@@ -13,6 +13,7 @@ from wsol.methods.references import reference
 from wsol.methods.stack import Stack, stack
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import GONE, Settings
+from wsol.show.report import REPORT
 from wsol.training.train import train
 
 
@@ -32,6 +33,7 @@ def train_command(methods: Stack) -> Callable[..., None]:
         figures = run.figures()
         said = f", validation Top1Cls {figures['Top1Cls']:.1f} %" if "Top1Cls" in figures else ""
         out.print(f"{run.folder}: {methods.title} trained, best of epoch {figures['epoch']}{said}")
+        out.print(f"open {run.folder / REPORT}")
 
     texts = {name: text for name, (text, _) in documented(train).items()}
     recipes = ", ".join(recipes_of(methods.recipes_from)) or "none"

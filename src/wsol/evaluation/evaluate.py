@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data import BoxFormat, Cases, Dataset
 from wsol.data.classes import with_classes
@@ -17,7 +19,7 @@ from wsol.data.loading import explained, leave_if_imported
 from wsol.errors import WsolError
 from wsol.evaluation.collection import Seen, looked_at, stored, written
 from wsol.evaluation.measured import measured_photos
-from wsol.evaluation.report import pictures
+from wsol.evaluation.report import keep_evaluation, pictures, write_figures
 from wsol.evaluation.score_maps import ScoreMaps
 from wsol.evaluation.tally import Scored, Tally
 from wsol.evaluation.threshold import choose_threshold, settled, validation_photos
@@ -25,11 +27,13 @@ from wsol.metrics import PROTOCOLS, Protocol
 from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.opening import Network, load
+from wsol.runs.settings import as_options
 from wsol.system import processes
-from wsol.system.files import keep_apart, write_json
+from wsol.system.files import keep_apart
 
 FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
+USUAL = {"split": "test", "protocol": "clova", "ten_crop": False, "checkpoint": "best"}
 
 
 @explained()
@@ -57,7 +61,8 @@ def evaluate(
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
     data: a data set with true boxes or masks, or `creatures`.
-    output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures.
+    output: JSON file for the figures; curves and the best and worst photos are put beside it as pictures. A run keeps
+        its figures in any case, in its folder `evaluations`, and shows them in its report.html.
     split: which photos, where the data set has splits.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. By default the
         protocol's, else the recipe's, else the best on this data set's validation photos that have boxes, else auto.
@@ -120,8 +125,14 @@ def evaluate(
         "ten_crop": ten_crop,
         **({"box_format": box_format} if box_format else {}),
         **localizer.facts,
+        **({"opened": asked} if (asked := _opened(opened)) else {}),
     }
-    return _figures(tally, cases, about, output)
+    figures, sheets = _figures(tally, cases, about, output, origin is not None)
+    if origin is not None and processes.place()[0] == 0:
+        asked = {"split": split, "protocol": protocol, "threshold": threshold, "ten_crop": ten_crop}
+        words = _command(origin, data, opened, **asked, box_format=box_format)
+        keep_evaluation(origin, figures, sheets, words)
+    return figures
 
 
 def evaluate_maps(
@@ -164,7 +175,7 @@ def evaluate_maps(
     score_maps.warn()
     about = {"method": Path(maps).name, "maps": str(maps), "data": str(root), "split": metadata.name}
     about |= {"threshold_source": source}
-    return _figures(tally, photos, about, output)
+    return _figures(tally, photos, about, output)[0]
 
 
 def find_protocol(name: str) -> Protocol:
@@ -191,10 +202,26 @@ def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:
 
 
 def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -> None:
-    label, photo = photos.samples[seen.index].label, photos.photo(seen.index)
-    tally.update(score.result(), seen.index, label, seen.rank, photo)
+    sample, photo = photos.samples[seen.index], photos.photo(seen.index)
+    best = seen.best[0] if seen.best and not sample.present else None
+    tally.update(score.result(), seen.index, sample.label, seen.rank, photo, best)
     if seen.logits is not None and seen.present is not None:
         tally.precision.update(seen.logits, seen.present)
+
+
+def _command(run: Run, data: str | Path | Dataset, opened: dict[str, Any], **asked: Any) -> list[str]:
+    """What measures the run in the same way again, as words."""
+    asked |= {"checkpoint": opened.get("checkpoint", "best")} | _opened(opened)
+    settings = asked.pop("settings", None) and opened["settings"]
+    words = as_options({name: value for name, value in asked.items() if value != USUAL.get(name)})
+    words += ["--set", *(f"{name}={value}" for name, value in settings.items())] if settings else []
+    return ["wsol", "evaluate", str(run.folder), data.name if isinstance(data, Dataset) else str(data), *words]
+
+
+def _opened(given: dict[str, Any]) -> dict[str, str]:
+    """How a run was opened, where that is not the usual way."""
+    names = ("readout", "settings", "classes_from", "boxes_from")
+    return {name: str(given[name]) for name in names if given.get(name)}
 
 
 def _keep(run: Run, threshold: float, checkpoint: str, images: int) -> None:
@@ -206,14 +233,21 @@ def _keep(run: Run, threshold: float, checkpoint: str, images: int) -> None:
             warnings.warn(f"{error} (locating will cut at auto)", stacklevel=2)
 
 
-def _figures(tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None) -> dict[str, Any]:
-    """All figures, written by the first process together with their pictures."""
+def _figures(
+    tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None, drawn: bool = False
+) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+    """All figures, and in the first process sheets of the best and the worst photos; both written where wanted.
+
+    drawn: whether the sheets are wanted without an output, too.
+    """
     counted = set(processes.gather(sorted(tally.counted)))
     images = len({photos.photo(index) for index in counted})
     about |= {"protocol": tally.protocol.name, "images": images, "cases": len(counted), "threshold": tally.threshold}
     figures = about | tally.figures(photos.classes)
     shown = {"best": processes.gather(tally.best), "worst": processes.gather(tally.worst)}
-    if output is not None and processes.place()[0] == 0:
-        write_json(Path(output), figures)
-        pictures(photos, figures, tally.protocol, shown, Path(output))
-    return figures
+    if processes.place()[0] or (output is None and not drawn):
+        return figures, {}
+    sheets = pictures(photos, tally.protocol, shown)
+    if output is not None:
+        write_figures(Path(output), figures, sheets)
+    return figures, sheets

@@ -1,5 +1,9 @@
-"""What an evaluation shows: a table of figures, curves, and the photos with the best and the worst boxes."""
+"""What an evaluation shows and leaves: a table of figures, curves, and the photos with the best and the worst boxes."""
 
+import re
+import warnings
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,11 @@ from wsol.data.crops import framed
 from wsol.errors import WsolError
 from wsol.evaluation.tally import BASELINES, BOXES, CLASSIFICATION, MASKS, SHOWN, Shown
 from wsol.metrics import SIZE, Protocol
+from wsol.runs.folder import Run
 from wsol.show import draw
+from wsol.show.report import write_report
+from wsol.show.story import EVALUATIONS
+from wsol.system.files import write_json, write_whole
 
 
 def table(figures: dict[str, Any]) -> Table:
@@ -35,12 +43,9 @@ def table(figures: dict[str, Any]) -> Table:
     return shown
 
 
-def pictures(
-    photos: Dataset, figures: dict[str, Any], protocol: Protocol, shown: dict[str, list[Shown]], output: Path
-) -> None:
-    """Curves, and the photos with the best and worst boxes, beside the JSON file."""
-    if figures["Curves"]:
-        draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
+def pictures(photos: Dataset, protocol: Protocol, shown: dict[str, list[Shown]]) -> dict[str, Image.Image]:
+    """The photos with the best and the worst boxes, a sheet each; empty where no photo has a truth."""
+    sheets = {}
     for name, kept in shown.items():
         cells = []
         for quality, index, heatmap, box in sorted(kept, key=lambda photo: photo[:2], reverse=True)[:SHOWN]:
@@ -54,5 +59,36 @@ def pictures(
             picture = draw.overlay(view, heatmap, box, true_boxes)
             cells.append((picture, f"{photos.classes[sample.label]} {abs(quality):.2f}"))
         if cells:
-            rows = [cells[i : i + 4] for i in range(0, len(cells), 4)]
-            draw.contact_sheet(rows).save(output.with_suffix(f".{name}.png"))
+            sheets[name] = draw.contact_sheet([cells[i : i + 4] for i in range(0, len(cells), 4)])
+    return sheets
+
+
+def write_figures(output: Path, figures: dict[str, Any], sheets: dict[str, Image.Image]) -> None:
+    """The figures as JSON; curves and sheets beside it."""
+    write_json(output, figures)
+    if figures["Curves"]:
+        draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
+    for name, sheet in sheets.items():
+        sheet.save(output.with_suffix(f".{name}.png"))
+
+
+def keep_evaluation(run: Run, figures: dict[str, Any], sheets: dict[str, Image.Image], command: list[str]) -> None:
+    """Keeps figures and sheets in the run's folder and renews its report; warns where that cannot be written.
+
+    What was measured in the same way before is replaced.
+    """
+    words = [figures["data"], figures["split"], figures["protocol"], *figures.get("opened", {}).values()]
+    words += ["last"] * (figures.get("checkpoint") == "last") + ["ten-crop"] * bool(figures["ten_crop"])
+    name = re.sub(r"[^\w+-]+", "-", "-".join(words)).strip("-")[-100:]
+    path = run.folder / EVALUATIONS / f"{name}.json"
+    about = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "command": command}
+    try:
+        write_json(path, figures | about)
+        for kind in ("best", "worst"):
+            path.with_suffix(f".{kind}.jpg").unlink(missing_ok=True)
+        for kind, sheet in sheets.items():
+            write_whole(path.with_suffix(f".{kind}.jpg"), partial(sheet.save, format="jpeg", quality=85))
+    except (OSError, WsolError) as error:
+        warnings.warn(f"{error} (the run's report does not show this evaluation)", stacklevel=2)
+        return
+    write_report(run)

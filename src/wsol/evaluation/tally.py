@@ -1,6 +1,7 @@
 """All metrics of one pass over the images, for the maps and for boxes that look at nothing."""
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,12 +26,13 @@ from wsol.metrics import (
     centre_box,
     whole_image,
 )
+from wsol.system import processes
 
 CLASSIFICATION = ("Top1Cls", "Top5Cls", "mAP")
 BOXES = ("MaxBoxAcc", "MaxBoxAcc30", "MaxBoxAcc50", "MaxBoxAcc70", "MaxBoxAccV2", "GTKnownLoc", "Top1Loc", "Top5Loc")
-BOXES += ("MaxTop1Loc", "MaxTop5Loc")
+BOXES += ("MaxTop1Loc", "MaxTop5Loc", "MeanBoxIoU")
 MASKS = ("PxAP", "PIoU", "MeanIoU")
-PER_CLASS = ("Top1Cls", "GTKnownLoc", "Top1Loc", "PxAP")
+PER_CLASS = ("Top1Cls", "GTKnownLoc", "Top1Loc", "MeanBoxIoU", "PxAP")
 BASELINES: dict[str, Callable[..., Float[np.ndarray, "1 4"]]] = {"CentreBox": centre_box, "WholeImage": whole_image}
 SHOWN = 12
 REPLICATES = 1000
@@ -86,6 +88,7 @@ class Tally:
         self.boxes = {who: BoxAccuracy(0.001, threshold, protocol, classes, n) for who, n in drawn.items()}
         self.pixels = {who: PixelPrecision(0.001, protocol, classes, n) for who, n in drawn.items()}
         self.counted: list[int] = []
+        self.named: Counter[tuple[int, int]] = Counter()  # (true class, the network's best): how many images
         self.best: list[Shown] = []
         self.worst: list[Shown] = []
 
@@ -117,13 +120,24 @@ class Tally:
         box = self.protocol.box(heatmap, self.threshold) if box is None else box
         return Scored(heatmap, box, boxes, pixels, on_part)
 
-    def update(self, scored: Scored, index: int, label: int, rank: int = 0, photo: int | None = None) -> None:
+    def update(
+        self,
+        scored: Scored,
+        index: int,
+        label: int,
+        rank: int = 0,
+        photo: int | None = None,
+        best: int | None = None,
+    ) -> None:
         """Counts one image; its quality decides whether its heatmap is kept among the best or the worst.
 
         photo: by what the bootstrap draws, where several cases share a photo; else the index.
+        best: the class that the network puts first, for the confusion of classes; None where a photo holds several.
         """
         drawn = index if photo is None else photo
         self.counted.append(index)
+        if best is not None:
+            self.named[label, best] += 1
         self.classification.update(rank, label, drawn)
         for name, box in scored.boxes.items():
             self.boxes[name].update(box, rank, label, drawn)
@@ -142,7 +156,8 @@ class Tally:
 
         names: of the classes. `Interval95`: metric -> from where to where, by bootstrap over the images. `Errors`:
         kinds of errors at the fixed threshold. `PerClass`: class -> figures. `Curves`: share of images found over the
-        threshold, at every hundredth.
+        threshold, at every hundredth. `IoUs`: share of images whose box has an IoU from i/20 up to (i + 1)/20.
+        `Confusion`: class -> class that the network says -> images; None where photos hold several, and of stored maps.
         """
         metrics = self.classification, self.boxes[""], self.pixels[""], self.on_part
         counted = [metric for metric in metrics if _any(metric)]
@@ -163,7 +178,18 @@ class Tally:
             name: {key: row.get(key) for key in ("images", *PER_CLASS)} for name, row in per_class.items()
         }
         scores["Curves"] = _curves(self.boxes[""]) if boxed else None
+        scores["IoUs"] = [round(share, 2) for share in self.boxes[""].histogram()] if boxed else None
+        scores["Confusion"] = self._confusion(names)
         return self._without_unknown(scores)
+
+    def _confusion(self, names: list[str]) -> dict[str, dict[str, int]] | None:
+        images: Counter[tuple[int, int]] = Counter()
+        for pair, count in processes.gather(list(self.named.items())):
+            images[pair] += count
+        confusion: dict[str, dict[str, int]] = {}
+        for (label, best), count in sorted(images.items()):
+            confusion.setdefault(names[label], {})[names[best]] = count
+        return confusion or None
 
     def _baseline(self, name: str) -> dict[str, float | None]:
         found: dict[str, float | None] = dict.fromkeys((*BOXES, *MASKS))

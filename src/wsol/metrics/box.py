@@ -11,6 +11,8 @@ from wsol.metrics.protocols import CLOVA, Protocol
 
 ErrorKind = Literal["Several", "Part", "More", "Elsewhere"]
 ERRORS: tuple[ErrorKind, ...] = ("Several", "Part", "More", "Elsewhere")
+BINS = 20  # of the histogram of IoU
+MILLION = 10**6  # IoUs are summed as whole millionths, so that processes add up exactly
 
 
 class BoxScore(NamedTuple):
@@ -61,6 +63,7 @@ class BoxAccuracy(Counts):
         # at each threshold: single and every at IoU 30, 50 and 70, Top-1, Top-5. Kept as differences from threshold
         # to threshold, which are nearly all 0
         shapes = {"changes": (8, len(tried)), "fixed": (3,), "missed": (1 + len(ERRORS),)}
+        shapes |= {"overlap": (1,), "spread": (BINS,)}
         super().__init__(classes, replicates, protocol.over_classes, **shapes)
         self.tried, self.protocol = tried, protocol
         self.threshold: Threshold = threshold
@@ -107,7 +110,8 @@ class BoxAccuracy(Counts):
         hit = bool(self.protocol.hits(np.array(score.iou))[1])
         wrong = [rank > 0, *(rank < 1 and not hit and score.error == kind for kind in ERRORS)]
         changes, fixed = np.diff(hits, prepend=0), [hit, hit and rank < 1, hit and rank < 5]
-        self.count(label, index, changes=changes, fixed=fixed, missed=wrong)
+        overlap, spread = round(score.iou * MILLION), np.arange(BINS) == min(int(score.iou * BINS), BINS - 1)
+        self.count(label, index, changes=changes, fixed=fixed, missed=wrong, overlap=overlap, spread=spread)
 
     def figures(self, sums: Sums) -> Figures:
         """Percentages of images found by the largest component's box (MaxBoxAccV2: by any), and a threshold.
@@ -115,6 +119,7 @@ class BoxAccuracy(Counts):
         MaxBoxAcc30, 50, 70: with that IoU, at the threshold best for it. MaxBoxAcc: the same as MaxBoxAcc50.
         MaxBoxAccV2: mean over the three IoUs of any contour's box, each at its own best threshold.
         GTKnownLoc: with IoU 50 at the fixed threshold.
+        MeanBoxIoU: mean IoU of the one box at the fixed threshold, to a millionth an image.
         Top1Loc, Top5Loc: the same, and the true class is among the k best (with up to five classes always so).
         MaxTop1Loc, MaxTop5Loc: these at the threshold best for each.
         BestThreshold: where MaxBoxAcc is reached; of several the middle one, as the first stands on the edge
@@ -131,6 +136,7 @@ class BoxAccuracy(Counts):
             "MaxBoxAcc70": single70,
             "MaxBoxAccV2": float(np.average([every30, every50, every70])),
             **dict(zip(("GTKnownLoc", "Top1Loc", "Top5Loc"), fixed, strict=True)),
+            "MeanBoxIoU": _percent(sums["overlap"], sums["images"]).item() / MILLION,
             "MaxTop1Loc": top1,
             "MaxTop5Loc": top5,
             "BestThreshold": float(self.tried[best[len(best) // 2]]),
@@ -151,6 +157,15 @@ class BoxAccuracy(Counts):
         with self.sync_context():
             sums = self._whole(self._sums())
         return dict(zip(("WrongClass", *ERRORS), _percent(sums["missed"], sums["images"]).tolist(), strict=True))
+
+    def histogram(self) -> list[float]:
+        """Percentages of images whose box at the fixed threshold has an IoU from i/20 up to (i + 1)/20.
+
+        Raises WsolError when no image was counted.
+        """
+        with self.sync_context():
+            sums = self._whole(self._sums())
+        return _percent(sums["spread"], sums["images"]).tolist()
 
 
 def kind_of_error(box: Float[np.ndarray, " 4"], true_boxes: Float[np.ndarray, "m 4"]) -> ErrorKind:

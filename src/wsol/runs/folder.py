@@ -6,6 +6,9 @@ last.safetensors    tensors of the last epoch, with last.json
 photos.json         digests of the files of the training photos, by which evaluation knows them again
 threshold.json      where heatmaps are cut, once chosen on the validation photos of the training data
 metrics.csv         every loss term and validation accuracy
+training.json       data, recipe, photos, machine and minutes of the training
+evaluations/        figures of each evaluation, with its best and worst photos
+report.html         all of it to look at, renewed by each epoch and each evaluation
 sheets/             heatmaps on validation photos, every few epochs
 resume.ckpt         state of the optimiser, for --resume
 """

@@ -154,3 +154,17 @@ def plain(values: Settings | dict[str, Any]) -> dict[str, Any]:
     """Settings as YAML and JSON hold them: tuples become lists."""
     entries = asdict(values) if isinstance(values, Settings) else values
     return {key: list(value) if isinstance(value, tuple) else value for key, value in entries.items()}
+
+
+def as_options(values: dict[str, Any]) -> list[str]:
+    """Settings as the words of a command line; those that are None, or lists of nothing, cannot be said."""
+    words: list[str] = []
+    for name, value in values.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option.removeprefix('--')}")
+        elif isinstance(value, list | tuple):
+            words += [option, *map(str, value)] if value else []
+        elif value is not None:
+            words += [option, str(value)]
+    return words

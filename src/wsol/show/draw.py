@@ -46,7 +46,9 @@ def overlay(
         _dashed(pen, box, width)
     for x0, y0, x1, y1 in () if boxes is None else boxes.tolist():
         box = (x0, y0, max(x1 - 1, x0), max(y1 - 1, y0))
-        pen.rectangle(box, outline=(0, 0, 0), width=width + max(1, width // 3))  # on bright photos too
+        dark = max(1, width // 3)  # on both sides: an orange line is lost on a yellow flower
+        around = (box[0] - dark, box[1] - dark, box[2] + dark, box[3] + dark)
+        pen.rectangle(around, outline=(0, 0, 0), width=width + 2 * dark)
         pen.rectangle(box, outline=FOUND, width=width)
     if caption:
         font = ImageFont.load_default(max(11, round(max(image.size) / 28)))

@@ -13,19 +13,20 @@ from PIL import Image
 from wsol.data import Dataset
 from wsol.locating.result import Result
 from wsol.show import draw
+from wsol.system.files import write_text
 
 
 def write_page(path: Path, template: str, title: str, **parts: Any) -> None:
-    """Writes TEMPLATE.html, filled with HTML parts, in the frame that all pages share."""
+    """Writes TEMPLATE.html, filled with HTML parts, in the frame that all pages share, whole or not at all."""
     body = Template((files("wsol.show") / f"{template}.html").read_text(encoding="utf-8")).substitute(parts)
     frame = Template((files("wsol.show") / "page.html").read_text(encoding="utf-8"))
-    path.write_text(frame.substitute(title=title, body=body), encoding="utf-8")
+    write_text(path, frame.substitute(title=title, body=body))
 
 
-def embedded(picture: Image.Image) -> str:
-    """A picture as the address of an image."""
+def embedded(picture: Image.Image, quality: int = 90) -> str:
+    """A picture as the address of an image. quality: of the JPEG."""
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=90)
+    picture.convert("RGB").save(buffer, "JPEG", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -1,5 +1,6 @@
 """What training leaves in the run folder as it goes: checkpoints and contact sheets."""
 
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -16,7 +17,7 @@ from wsol.runs.folder import Run, save
 from wsol.show.draw import contact_sheet, overlay
 from wsol.system.files import write_whole
 
-SIDE = 224  # of a photo on a contact sheet, pixels
+SIDE = 160  # of a photo on a contact sheet, pixels: six fit on a page
 
 
 class Checkpoints(L.Callback):
@@ -30,7 +31,7 @@ class Checkpoints(L.Callback):
     photos: how many.
     """
 
-    def __init__(self, run: Run, method: Method, validation: Dataset, photos: int = 8) -> None:
+    def __init__(self, run: Run, method: Method, validation: Dataset, photos: int = 6) -> None:
         self.run, self.method, self.validation = run, method, validation
         self.best = -1.0
         self.shown = np.linspace(0, len(validation) - 1, min(photos, len(validation))).astype(int).tolist()
@@ -73,10 +74,11 @@ class Checkpoints(L.Callback):
         labels = [self.validation.samples[index].label for index in self.shown]
         views = torch.stack([evaluation_view(image, size) for image in images])
         heatmaps = localizer.look(views, torch.tensor(labels)[:, None]).heatmaps[:, 0].numpy()
-        cells = [
-            (overlay(image.resize((SIDE, SIDE)), normalise(heatmap, (SIDE, SIDE))), self.run.classes[label])
-            for image, label, heatmap in zip(images, labels, heatmaps, strict=True)
+        photos = [image.resize((SIDE, SIDE)) for image in images]
+        looks = [
+            overlay(photo, normalise(heatmap, (SIDE, SIDE))) for photo, heatmap in zip(photos, heatmaps, strict=True)
         ]
-        folder = self.run.folder / "sheets"
-        sheet = contact_sheet([cells])
-        write_whole(folder / f"epoch_{epoch:03d}.png", lambda temporary: sheet.save(temporary, "png"))
+        names = [self.run.classes[label] for label in labels]
+        for name, pictures in (("photos", photos), (f"epoch_{epoch:03d}", looks)):
+            sheet = contact_sheet([list(zip(pictures, names, strict=True))], side=SIDE)
+            write_whole(self.run.folder / "sheets" / f"{name}.png", partial(sheet.save, format="png"))

@@ -33,6 +33,7 @@ from wsol.training.checkpoints import Checkpoints
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
 from wsol.training.progress import Progress
+from wsol.training.record import Record, note
 from wsol.training.resume import StateFile, check_resumable, csv_log, epochs_in, learnt
 from wsol.training.twice import say_shared, say_twice
 
@@ -84,6 +85,7 @@ def train(
     run.describe()
     contents = digests(training)
     run.keep_photos(contents)
+    note(folder, data=str(data) if isinstance(data, str | Path) else None, recipe=recipe and str(recipe))
     say_twice(training, contents)
     say_shared(training, validation, data if isinstance(data, str | Path) else None)
     fit(run, network, training, validation, resume)
@@ -91,7 +93,7 @@ def train(
 
 
 def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False) -> None:
-    """Runs the loop on two splits; writes checkpoints, logs and contact sheets into the run's folder."""
+    """Runs the loop on two splits; writes checkpoints, logs, contact sheets and the report into its folder."""
     settings, folder = run.resolved.settings, run.folder
     state = folder / "resume.ckpt"
     resume = resume and state.exists()
@@ -108,14 +110,17 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     checking = Loader(views, settings.batch_size, settings.workers, collate=collate)
     loop = Loop(method, settings, len(batches))
     checkpoints = Checkpoints(run, method, validation)
+    record = Record(run, {"training": len(training), "validation": len(validation)}, resume)
     if settings.epochs == 0:
         checkpoints.save_untrained()
+        record.begin()
+        record.write()
         return
     with _quiet(), explained():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
-            callbacks=[Progress(), checkpoints],
+            callbacks=[Progress(), record, checkpoints],
             logger=_logs(folder, begun),
             log_every_n_steps=10,
             enable_checkpointing=False,
