@@ -5,6 +5,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, ClassVar
@@ -51,10 +52,14 @@ class Writer(ABC):
         """Completes the files."""
 
     def stem(self, name: str) -> str:
-        """A photo's name without its suffix, or with it where an earlier photo has the same without."""
+        """A photo's name without its suffix; with it, or numbered, where an earlier photo's file is called so.
+
+        Capitals make no difference, as on the disks of many systems.
+        """
         bare = str(PurePosixPath(name).with_suffix(""))
-        stem = name if bare in self.taken else bare
-        self.taken.add(stem)
+        numbered = (f"{bare}_{number}" for number in count(2))
+        stem = next(stem for stem in chain([bare, name], numbered) if stem.casefold() not in self.taken)
+        self.taken.add(stem.casefold())
         return stem
 
     def __exit__(
