@@ -74,19 +74,29 @@ class Finding:
         return self.score * self.confidence
 
     def masks(self, size: tuple[int, int], threshold: Threshold) -> Bool[np.ndarray, "n 224 224"]:
-        """What belongs to each box, on the grid of 224 that is laid over the photo: the heatmap above the threshold
-        within the box, or the whole box where nothing is.
+        """What belongs to each box, on the grid of 224 that is laid over the photo.
+
+        That is the regions of the heatmap above the threshold that lie within the box; what is cut off by a box that
+        came otherwise; and the whole box where nothing is above the threshold.
 
         size: (W, H) of the photo.
         threshold: share of the heatmap's peak.
         """
         above = foreground(normalise(self.heatmap, (GRID, GRID)), threshold)
+        _, regions, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
+        low, high = stats[:, :2], stats[:, :2] + stats[:, 2:4]
         masks = np.zeros((len(self.boxes), GRID, GRID), np.bool_)
-        for mask, (x0, y0, x1, y1) in zip(masks, scale_boxes(self.boxes, size, (GRID, GRID)), strict=True):
-            # to the nearest cell, and at least one
-            x0, y0 = min(round(x0), GRID - 1), min(round(y0), GRID - 1)
-            cells = np.s_[y0 : max(round(y1), y0 + 1), x0 : max(round(x1), x0 + 1)]
-            mask[cells] = True if self.whole_image or not above[cells].any() else above[cells]
+        for mask, box in zip(masks, scale_boxes(self.boxes, size, (GRID, GRID)), strict=True):
+            inside = (low >= box[:2] - 0.5).all(1) & (high <= box[2:] + 0.5).all(1)
+            inside[0] = False  # what is not above
+            x0, y0, x1, y1 = box.round().astype(int).tolist()
+            within = np.s_[min(y0, GRID - 1) : max(y1, y0 + 1), min(x0, GRID - 1) : max(x1, x0 + 1)]
+            if self.whole_image or not above[within].any():
+                mask[within] = True
+            elif inside.any():
+                mask[:] = inside[regions]
+            else:
+                mask[within] = above[within]
         return masks
 
     def to_dict(self) -> dict[str, Any]:
