@@ -25,7 +25,7 @@ from wsol.cli.app import main
 from wsol.data import Creatures, inputs
 from wsol.errors import WsolError
 from wsol.export import Writer, find_formats, read_heatmaps, write_results
-from wsol.locating import locate as locating
+from wsol.locating import results as locating
 from wsol.locating.result import Finding, Result, find
 from wsol.runs.folder import Run
 from wsol.show import draw
@@ -104,7 +104,7 @@ def test_photos_are_opened_a_batch_at_a_time(run: Run, photos: Path, monkeypatch
     opened: list[Path] = []
     whole = locating.open_reduced
     monkeypatch.setattr(locating, "open_reduced", lambda path, *given: opened.append(path) or whole(path, *given))
-    results = wsol.locate(run, photos, batch_size=2)
+    results = iter(wsol.locate(run, photos, batch_size=2))
     assert opened == []
     next(results)
     assert len(opened) == 2
@@ -144,7 +144,7 @@ def test_a_photo_that_changed_since_is_named(run: Run, photos: Path) -> None:
 def test_a_generator_of_arrays_is_taken_a_batch_at_a_time(run: Run) -> None:
     taken = []
     frames = (taken.append(index) or np.full((40, 50, 3), index, np.uint8) for index in range(10**9))
-    results = wsol.locate(run, frames, batch_size=2)
+    results = iter(wsol.locate(run, frames, batch_size=2))
     assert [next(results).path for _ in range(3)] == ["image_00000", "image_00001", "image_00002"]
     assert taken == [0, 1, 2, 3]
 
@@ -322,13 +322,20 @@ def test_other_programs_read_what_is_written(tmp_path_factory: pytest.TempPathFa
         said = [(each.score, each.confidence[0], each.whole_image) for each in findings]
         assert [(each["score"], each["confidence"], each["whole_image"]) for each in found] == said
 
-    yolo = folder / "yolo"
+    yolo, splits = folder / "yolo", ("train", "val")[: len(photos)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        yolos = [
+            supervision.DetectionDataset.from_yolo(
+                str(yolo / "images" / split), str(yolo / "labels" / split), str(yolo / "data.yaml")
+            )
+            for split in splits
+        ]
+        assert sorted(Path(path).name for read in yolos for path in read.image_paths) == [
+            result.path for result in results
+        ]
         read = {
-            "yolo": supervision.DetectionDataset.from_yolo(
-                str(folder / "images"), str(yolo / "labels"), str(yolo / "data.yaml")
-            ),
+            **dict(zip(splits, yolos, strict=True)),
             "voc": supervision.DetectionDataset.from_pascal_voc(
                 str(folder / "images"), str(folder / "voc" / "Annotations")
             ),
@@ -382,7 +389,8 @@ def test_nothing_half_written_stands_under_its_final_name(tmp_path: Path, name: 
     with pytest.raises(WsolError, match="broken"):
         write_results(broken(), tmp_path, CLASSES, writers(name))
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert not left & {"coco.json", "boxes.csv", "results.jsonl", "data.yaml"}
+    final = {"coco.json", "coco_results.json", "boxes.csv", "results.jsonl", "data.yaml", "labelstudio.json"}
+    assert not left & final
     assert not any(file.endswith(".part") for file in left)
 
 
@@ -418,7 +426,7 @@ def test_upright_photos_leave_no_copies_and_no_word(run: Run, photos: Path, tmp_
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_results(wsol.locate(run, photos), tmp_path / "found", list(run.classes), writers("coco,voc"))
-    assert {path.name for path in (tmp_path / "found").iterdir()} == {"coco.json", "voc"}
+    assert {path.name for path in (tmp_path / "found").iterdir()} == {"coco.json", "coco_results.json", "voc"}
 
 
 @pytest.mark.parametrize("name", ["yolo", "voc", "overlay", "heatmap"])
@@ -461,7 +469,8 @@ def test_two_photos_of_one_stem_keep_a_file_each(tmp_path: Path) -> None:
         iter([made([[1, 2, 3, 4]], "a.jpg"), made([[5, 6, 7, 8]], "a.png")]), tmp_path, CLASSES, writers("voc,yolo")
     )
     assert {path.name for path in (tmp_path / "voc" / "Annotations").iterdir()} == {"a.xml", "a.png.xml"}
-    assert {path.name for path in (tmp_path / "yolo" / "labels").iterdir()} == {"a.txt", "a.png.txt"}
+    assert (tmp_path / "yolo" / "labels" / "train" / "a.txt").is_file()
+    assert (tmp_path / "yolo" / "labels" / "val" / "a.png.txt").is_file()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         wsol.train("cam", splits(), tmp_path, **SMALL)
     for checkpoint in ("best", "last"):
-        assert next(wsol.locate(wsol.load(tmp_path, checkpoint=checkpoint), photos().image(0))).name in photos().classes
+        assert wsol.locate(wsol.load(tmp_path, checkpoint=checkpoint), photos().image(0))[0].name in photos().classes
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

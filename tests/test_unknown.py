@@ -102,7 +102,7 @@ def test_files_carry_the_flag(localizer: Localizer, photo: Image.Image, tmp_path
     assert [each["unsure"] for each in json.loads((tmp_path / "coco.json").read_text())["annotations"]] == [False, True]
     xml = [(tmp_path / "voc" / "Annotations" / f"{name}.xml").read_text() for name in ("sure", "unsure")]
     assert ["<difficult>1</difficult>" in text for text in xml] == [False, True]
-    assert (tmp_path / "yolo" / "unsure.txt").read_text() == "labels/unsure.txt\n"
+    assert (tmp_path / "yolo" / "unsure.txt").read_text() == "labels/val/unsure.txt\n"
     assert [result.unsure for result in read_heatmaps(tmp_path)[1]] == [False, True]
 
 
@@ -136,7 +136,7 @@ def test_files_hold_a_photo_without_an_object(empty: Result, localizer: Localize
     coco = json.loads((tmp_path / "coco.json").read_text())
     assert (len(coco["images"]), coco["annotations"]) == (1, [])
     assert "<object>" not in (tmp_path / "voc" / "Annotations" / "image_00000.xml").read_text()
-    assert (tmp_path / "yolo" / "labels" / "image_00000.txt").read_text() == ""
+    assert (tmp_path / "yolo" / "labels" / "train" / "image_00000.txt").read_text() == ""
     assert (tmp_path / "overlays" / "image_00000.jpg").is_file()
     (again,) = read_heatmaps(tmp_path, 0.3)[1]
     assert again.boxes.shape == (0, 4) and again.findings[0].background

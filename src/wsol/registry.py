@@ -83,6 +83,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "coco": "wsol.export.coco:CocoWriter",
         "yolo": "wsol.export.yolo:YoloWriter",
         "voc": "wsol.export.voc:VocWriter",
+        "labelstudio": "wsol.export.labelstudio:LabelStudioWriter",
         "json": "wsol.export.table:JsonWriter",
         "csv": "wsol.export.table:CsvWriter",
         "overlay": "wsol.export.overlay:OverlayWriter",

@@ -7,7 +7,6 @@ from typing import Any
 from wsol.boxes.rule import Threshold
 from wsol.cli.app import out
 from wsol.cli.derive import derived, settings_of
-from wsol.data.images import find_images
 from wsol.errors import WsolError
 from wsol.export import find_formats, read_heatmaps, write_results
 from wsol.locating import locate as locating
@@ -32,7 +31,7 @@ def locate(
     localizer = load(run, **opened)
     results = locating.locate(localizer, images, **given)
     with bar("locating") as shown:
-        photos = shown.track(results, total=len(find_images(images)))
+        photos = shown.track(results, total=len(results))
         count = write_results(photos, output, list(localizer.classes), formats.values(), overwrite)
     out.print(f"{output}: {count} photos located")
 

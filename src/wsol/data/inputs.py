@@ -92,7 +92,7 @@ def inputs(images: Any) -> Iterator[Input]:
 
     Raises WsolError for a path that is missing or gives no photo, and where two photos would have the same name.
     """
-    alone = not _several(images)
+    alone = not several(images)
     unnamed, taken = count(), set()
     items = enumerate([images] if alone else images)  # type: ignore[arg-type]
     for stored, some in groupby(items, lambda item: isinstance(item[1], str | os.PathLike)):
@@ -110,7 +110,7 @@ def inputs(images: Any) -> Iterator[Input]:
                 yield Input(f"image_{next(unnamed):05d}", one, f"{where}[{index}]" if batch else where)
 
 
-def _several(images: Any) -> bool:
+def several(images: Any) -> bool:
     """Whether it is many photos; a batch of pixels counts as one, and text in an array as files."""
     if isinstance(images, np.ndarray):
         return images.dtype.kind in "OU" and images.ndim == 1

@@ -62,6 +62,7 @@ def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
                         bool(each["whole_image"]),
                         bool(each["regressed"]),
                         bool(each["background"]),
+                        str(each.get("decided", "")),  # older files have none
                     )
                     for each, heatmap in zip(about["findings"], maps, strict=True)
                 )

@@ -4,9 +4,7 @@ import csv
 from pathlib import Path
 
 from wsol.export.writer import OneFile
-from wsol.locating.result import CORNERS, Result
-
-COLUMNS: tuple[str, ...] = ("path", "label", "name", "score", "confidence", *CORNERS, "whole_image", "unsure")
+from wsol.locating.result import ROW, Result
 
 
 class CsvWriter(OneFile):
@@ -17,7 +15,7 @@ class CsvWriter(OneFile):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        self.rows = csv.DictWriter(self.file, COLUMNS)
+        self.rows = csv.DictWriter(self.file, ROW)
         self.rows.writeheader()
 
     def add(self, result: Result) -> None:

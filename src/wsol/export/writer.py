@@ -1,13 +1,15 @@
 """What every writer does."""
 
+import json
 import shutil
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar
 
 from wsol.data.images import orientation
 from wsol.errors import WsolError
@@ -51,10 +53,14 @@ class Writer(ABC):
         """Completes the files."""
 
     def stem(self, name: str) -> str:
-        """A photo's name without its suffix, or with it where an earlier photo has the same without."""
+        """A photo's name without its suffix; with it, or numbered, where an earlier photo's file is called so.
+
+        Capitals make no difference, as on the disks of many systems.
+        """
         bare = str(PurePosixPath(name).with_suffix(""))
-        stem = name if bare in self.taken else bare
-        self.taken.add(stem)
+        numbered = (f"{bare}_{number}" for number in count(2))
+        stem = next(stem for stem in chain([bare, name], numbered) if stem.casefold() not in self.taken)
+        self.taken.add(stem.casefold())
         return stem
 
     def __exit__(
@@ -120,7 +126,9 @@ class OneFile(Writer):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        self.file: IO[str] = open(folder / f"{self.name}.part", "w", encoding="utf-8", newline="")
+        path = folder / f"{self.name}.part"
+        # a name that is no UTF-8 becomes escapes, which JSON reads back
+        self.file: IO[str] = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")
 
     def close(self) -> None:
         self.file.close()
@@ -133,6 +141,11 @@ class OneFile(Writer):
             super().__exit__(kind, error, trace)
         finally:
             discard(self.file)
+
+
+def add_entry(file: IO[str], entry: dict[str, Any], before: int) -> None:
+    """Writes an entry of a JSON list, on a line of its own, behind a comma where there are entries before it."""
+    file.write((",\n" if before else "\n") + json.dumps(entry, ensure_ascii=False))
 
 
 def discard(file: IO[str]) -> None:

@@ -1,6 +1,9 @@
 """What locating gives: one Result a photo, passed along to pictures, files and tables."""
 
+import io
 import json
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,10 +20,13 @@ from wsol.errors import WsolError
 
 if TYPE_CHECKING:
     import pandas
+    import supervision
 
 Keep = Literal["largest", "all", "union"]
 CORNERS = ("x0", "y0", "x1", "y1")
+ROW: tuple[str, ...] = ("path", "label", "name", "score", "confidence", *CORNERS, "whole_image", "unsure", "decided")
 GRID = 224  # heatmaps are cut on the evaluator's grid, so that locating and evaluating agree on any photo
+SHOWN = 1024  # pixels, the longer side of a picture in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +42,7 @@ class Finding:
     whole_image: whether nothing rose above the threshold, so that the box is the photo.
     regressed: whether the method gave the box itself, whatever the heatmap.
     background: whether the class is that of photos without an object, which has no box.
+    decided: who says so: "person" where somebody confirmed or drew it, "" for the network.
     """
 
     label: int
@@ -47,6 +54,7 @@ class Finding:
     whole_image: bool = False
     regressed: bool = False
     background: bool = False
+    decided: str = ""
 
     def __repr__(self) -> str:
         return f"Finding({self.name!r}, score {self.score:.2f}, boxes {self.boxes.round(1).tolist()})"
@@ -60,6 +68,37 @@ class Finding:
     def __hash__(self) -> int:
         return hash((self.label, self.name))
 
+    @property
+    def box_scores(self) -> Float[np.ndarray, " n"]:
+        """How likely class and box are both right, 0 to 1: `score` times `confidence`, what detectors call score."""
+        return self.score * self.confidence
+
+    def masks(self, size: tuple[int, int], threshold: Threshold) -> Bool[np.ndarray, "n 224 224"]:
+        """What belongs to each box, on the grid of 224 that is laid over the photo.
+
+        That is the regions of the heatmap above the threshold that lie within the box; what is cut off by a box that
+        came otherwise; and the whole box where nothing is above the threshold.
+
+        size: (W, H) of the photo.
+        threshold: share of the heatmap's peak.
+        """
+        above = foreground(normalise(self.heatmap, (GRID, GRID)), threshold)
+        _, regions, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
+        low, high = stats[:, :2], stats[:, :2] + stats[:, 2:4]
+        masks = np.zeros((len(self.boxes), GRID, GRID), np.bool_)
+        for mask, box in zip(masks, scale_boxes(self.boxes, size, (GRID, GRID)), strict=True):
+            inside = (low >= box[:2] - 0.5).all(1) & (high <= box[2:] + 0.5).all(1)
+            inside[0] = False  # what is not above
+            x0, y0, x1, y1 = box.round().astype(int).tolist()
+            within = np.s_[min(y0, GRID - 1) : max(y1, y0 + 1), min(x0, GRID - 1) : max(x1, x0 + 1)]
+            if self.whole_image or not above[within].any():
+                mask[within] = True
+            elif inside.any():
+                mask[:] = inside[regions]
+            else:
+                mask[within] = above[within]
+        return masks
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the heatmap, as JSON holds it."""
         return {
@@ -71,6 +110,7 @@ class Finding:
             "whole_image": self.whole_image,
             "regressed": self.regressed,
             "background": self.background,
+            "decided": self.decided,
         }
 
 
@@ -162,7 +202,7 @@ class Result:
         mask = foreground(normalise(self.heatmap, (GRID, GRID)), self.threshold)
         if self.findings[0].whole_image or self.findings[0].background:
             mask = np.full_like(mask, self.findings[0].whole_image)
-        return cv2.resize(mask.astype(np.uint8), self.size, interpolation=cv2.INTER_NEAREST).astype(bool)
+        return self._enlarged(mask)
 
     def plot(self, caption: bool = True) -> Image.Image:
         """The photo with heatmap, boxes and caption; no box where the result is `unsure`.
@@ -175,6 +215,33 @@ class Result:
         boxes = None if self.unsure else self.boxes
         fresh = not isinstance(self.photo, Image.Image)  # opened for this plot alone
         return overlay(self._image(), heatmap, boxes, caption=self.said if caption else "", inplace=fresh)
+
+    def show(self) -> None:
+        """Opens the plot: below the cell in a notebook, elsewhere in the system's viewer.
+
+        Raises WsolError where the result came without its photo.
+        """
+        if "ipykernel" in sys.modules:
+            from IPython.display import display
+
+            display(self._fitted())
+        else:
+            self.plot().show(self.path)
+
+    def _repr_png_(self) -> bytes | None:
+        """What notebooks show of a result; None, for its text, where there is no photo to draw on."""
+        try:
+            picture = self._fitted()
+        except WsolError:
+            return None
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _fitted(self) -> Image.Image:
+        picture = self.plot()
+        picture.thumbnail((SHOWN, SHOWN))
+        return picture
 
     def crop(self, index: int = 0) -> Image.Image:
         """The photo cut to one of the best class's boxes. Raises WsolError where it has no such box."""
@@ -208,15 +275,15 @@ class Result:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each box: path, label, name, score, confidence, x0, y0, x1, y1, whole_image, unsure.
+        """A row for each box: path, label, name, score, confidence, x0, y0, x1, y1, whole_image, unsure, decided.
 
         A class without a box has one row, without confidence and corners.
         """
         rows = []
         for finding in self.findings:
             named = {"path": self.path, "label": finding.label, "name": finding.name, "score": round(finding.score, 6)}
-            flags = {"whole_image": finding.whole_image, "unsure": self.unsure}
-            if finding.background:
+            flags = {"whole_image": finding.whole_image, "unsure": self.unsure, "decided": finding.decided}
+            if len(finding.boxes) == 0:
                 rows.append(named | dict.fromkeys(("confidence", *CORNERS)) | flags)
             for box, chance in zip(finding.boxes.tolist(), finding.confidence.tolist(), strict=True):
                 corners = {corner: round(value, 2) for corner, value in zip(CORNERS, box, strict=True)}
@@ -225,26 +292,57 @@ class Result:
 
     def to_df(self) -> "pandas.DataFrame":
         """`rows` as a data frame. Raises WsolError where pandas is not installed."""
+        return frame(self.rows())
+
+    def to_supervision(self) -> "supervision.Detections":
+        """The boxes of all classes for the library supervision: xyxy, class_id and mask, `data["class_name"]`, and as
+        `confidence` how likely class and box are both right, see `Finding.box_scores`.
+
+        Raises WsolError where supervision is not installed.
+        """
         try:
-            import pandas
+            import supervision
         except ImportError as error:
-            raise WsolError("to_df needs pandas: pip install pandas") from error
-        return pandas.DataFrame(self.rows())
+            raise WsolError("to_supervision needs supervision: pip install supervision") from error
+        counts = [len(finding.boxes) for finding in self.findings]
+        masks = np.concatenate([finding.masks(self.size, self.threshold) for finding in self.findings])
+        return supervision.Detections(
+            xyxy=np.concatenate([finding.boxes for finding in self.findings]).astype(np.float32),
+            mask=np.array([self._enlarged(mask) for mask in masks], bool).reshape(-1, *self.size[::-1]),
+            confidence=np.concatenate([finding.box_scores for finding in self.findings]),
+            class_id=np.repeat([finding.label for finding in self.findings], counts),
+            data={"class_name": np.repeat([finding.name for finding in self.findings], counts)},
+        )
 
     def at(self, threshold: Threshold) -> "Result":
-        """The same heatmaps cut at another threshold, without the network; boxes that were regressed stay."""
+        """The same heatmaps cut at another threshold, without the network.
+
+        Boxes that were regressed, or that a person decided on, stay.
+        """
         again = (
             finding
-            if finding.regressed or finding.background
+            if finding.regressed or finding.background or finding.decided
             else find(finding.label, finding.name, finding.score, finding.heatmap, self.size, threshold, self.keep)
             for finding in self.findings
         )
         return replace(self, threshold=threshold, findings=tuple(again))
 
+    def _enlarged(self, mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "H W"]:
+        return cv2.resize(mask.astype(np.uint8), self.size, interpolation=cv2.INTER_NEAREST).astype(bool)
+
     def _image(self) -> Image.Image:
         if (image := self.image) is None:
             raise WsolError(f"{self.path}: this result came from stored heatmaps, without its photo; locate it again")
         return image
+
+
+def frame(rows: Iterable[dict[str, Any]]) -> "pandas.DataFrame":
+    """`Result.rows` as a data frame. Raises WsolError where pandas is not installed."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise WsolError("to_df needs pandas: pip install pandas") from error
+    return pandas.DataFrame(rows, columns=ROW)
 
 
 def find(
