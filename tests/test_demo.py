@@ -20,9 +20,9 @@ def test_the_page_holds_everything(
     page = tmp_path / "index.html"
     assert f"open {page}" in capsys.readouterr().out
     text = page.read_text()
-    for row in ("CAM", "EIL", "CentreBox", "WholeImage"):
+    for row in ("CAM", "BAS", "CentreBox", "WholeImage"):
         assert re.search(rf"<tr><th>{row}</th>(<td>[\d.]*</td>)+</tr>", text)
-    assert "$" not in text
+    assert "$" not in text and re.search(r"<b>(CAM|BAS) names \d+ % of the creatures", text)
     assert not re.search(r'(src|href)="(?!data:)', text)
     pictures = [Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", text)]
     assert len(pictures) == 2
