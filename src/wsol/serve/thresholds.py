@@ -1,0 +1,111 @@
+"""The threshold that fits the boxes that a person left, chosen as evaluation chooses it on true boxes."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from wsol.boxes.rule import Threshold
+from wsol.errors import WsolError
+from wsol.localizer import Localizer
+from wsol.locating.locate import locate
+from wsol.locating.result import Result
+from wsol.metrics import CLOVA, BoxAccuracy
+from wsol.runs.folder import Run
+from wsol.serve.queue import Queue
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold and what it changes, on the photos that chose it.
+
+    old, new: thresholds of the run.
+    cases: how many photos with boxes were measured, one for each class of a photo.
+    drawn: how many of them have boxes that a person changed; accepted ones lean to the threshold they were cut at.
+    max_box_acc: share of photos whose box has IoU 0.5 at the new, best threshold, in percent.
+    gt_known_before, gt_known_after: the same at the old and the new threshold.
+    said: whether the run keeps the new one, in one sentence.
+    """
+
+    old: Threshold
+    new: float
+    cases: int
+    drawn: int
+    max_box_acc: float
+    gt_known_before: float
+    gt_known_after: float
+    said: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
+    """Chooses the threshold by the boxes that a person left, and stores it in the run where it is the run's.
+
+    usual: whether the run was opened as `wsol.load` opens it by itself, since it keeps one threshold, of its own
+        heatmaps.
+
+    Raises WsolError where no photo has a decided box whose heatmap is stored.
+    """
+    cases = list(_cases(queue))
+    if not cases:
+        raise WsolError("no checked photo has a box yet; check some photos, then choose the threshold")
+    best = _measured(cases, 0.2)["BestThreshold"]
+    before, after = (_measured(cases, threshold) for threshold in (localizer.threshold, best))
+    said = _kept(queue, localizer, best, len(cases), usual)
+    return Choice(
+        localizer.threshold,
+        best,
+        len(cases),
+        sum(drawn for *_, drawn in cases),
+        after["MaxBoxAcc"],
+        before["GTKnownLoc"],
+        after["GTKnownLoc"],
+        said,
+    )
+
+
+def _cases(queue: Queue) -> Any:
+    """Heatmap on the evaluator's grid, boxes, (W, H) and whether a person changed them, of each class of a photo."""
+    for number, light in enumerate(queue.results):
+        answer = queue.answers.get(light.path)
+        if answer is None or not answer.boxes:
+            continue
+        result = queue.result(number)
+        for finding in result.findings:
+            boxes = [drawn.box for drawn in answer.boxes if drawn.name == finding.name]
+            if boxes and not finding.regressed:
+                heatmap = CLOVA.heatmap(finding.heatmap)
+                yield heatmap, np.array(boxes, np.float64), result.size, answer.kind == "changed"
+
+
+def _measured(cases: list[Any], threshold: Threshold) -> dict[str, Any]:
+    metric = BoxAccuracy(threshold=threshold)
+    for heatmap, boxes, size, _ in cases:
+        metric.update(metric.score(heatmap, boxes, size), 0)
+    return metric.compute()
+
+
+def _kept(queue: Queue, localizer: Localizer, threshold: float, cases: int, usual: bool) -> str:
+    """Stores the threshold where the run may keep it, and says what was done."""
+    give = f"to use it: wsol locate ... --threshold {threshold:g}"
+    if localizer.folder is None:
+        return f"{localizer.name or 'this network'} is no run folder and keeps no threshold; {give}"
+    if localizer.threshold_source == "recipe":
+        return f"not kept, as the run's recipe fixes the threshold; {give}"
+    if not usual:
+        return f"not kept, as the run was opened with another read-out or settings; {give}"
+    if not _same_heatmaps(queue, localizer):
+        return f"not kept, as {queue.folder} holds heatmaps of another read-out, checkpoint or run; {give}"
+    Run.read(localizer.folder).keep_threshold(threshold, localizer.facts["checkpoint"], cases)
+    return f"kept in {localizer.folder}: wsol locate cuts there from now on; and these photos: wsol export {queue.folder}"
+
+
+def _same_heatmaps(queue: Queue, localizer: Localizer) -> bool:
+    """Whether the network, asked again, gives the heatmap that is stored of the surest photo."""
+    stored: Result = queue.result(queue.order[-1])
+    (again,) = locate(localizer, stored.photo)
+    same = again.label == stored.label and again.heatmap.shape == stored.heatmap.shape
+    span = float(np.ptp(stored.heatmap)) or 1.0
+    return same and bool(np.allclose(again.heatmap, stored.heatmap, rtol=0, atol=0.01 * span))
