@@ -4,6 +4,7 @@ import base64
 import csv
 import importlib.util
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -254,6 +255,21 @@ def test_label_studios_interface_has_the_names_that_tasks_use(tmp_path: Path) ->
     assert (image.tag, image.attrib) == ("Image", {"name": "image", "value": "$image"})
     assert (labels.tag, labels.attrib) == ("RectangleLabels", {"name": "label", "toName": "image"})
     assert [label.get("value") for label in labels] == CLASSES
+
+
+# --- names that are no UTF-8, as older systems left them
+
+
+def test_a_name_that_is_no_utf8_is_written_and_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"b/caf\xe9.jpg")
+    write([located(name)], tmp_path, "coco,yolo,voc,labelstudio,csv,json,heatmap")
+    assert COCO(str(tmp_path / "coco.json")).imgs[1]["file_name"] == name
+    assert json.loads((tmp_path / "results.jsonl").read_text("utf-8"))["path"] == name
+    (task,) = json.loads((tmp_path / "labelstudio.json").read_text("utf-8"))
+    assert task["data"] == {"image": "/data/local-files/?d=b/caf%E9.jpg", "photo": name, "unsure": False}
+    assert next(iter(read_heatmaps(tmp_path)[1])).path == name
+    assert (tmp_path / "yolo" / "labels" / "train" / "b_caf_.txt").is_file()
+    assert "caf" in (tmp_path / "voc" / "Annotations" / f"{name[:-4]}.xml").read_text("utf-8")
 
 
 # --- who decided

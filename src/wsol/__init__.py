@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from wsol.localizer import Localizer
     from wsol.locating.locate import locate
     from wsol.locating.result import Result
+    from wsol.locating.results import Results
     from wsol.runs.adopt import adopt
     from wsol.runs.opening import load
     from wsol.training.train import train
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _LATER = {
     "Localizer": "localizer",
     "Result": "locating.result",
+    "Results": "locating.results",
     "adopt": "runs.adopt",
     "evaluate": "evaluation.evaluate",
     "evaluate_maps": "evaluation.evaluate",
@@ -33,4 +35,15 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'wsol' has no attribute {name!r}")
 
 
-__all__ = ["Localizer", "Result", "WsolError", "adopt", "evaluate", "evaluate_maps", "load", "locate", "train"]
+__all__ = [
+    "Localizer",
+    "Result",
+    "Results",
+    "WsolError",
+    "adopt",
+    "evaluate",
+    "evaluate_maps",
+    "load",
+    "locate",
+    "train",
+]

@@ -1,6 +1,7 @@
 """Label Studio: tasks with predictions, and the labelling interface that shows them."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,7 +36,7 @@ class LabelStudioWriter(OneFile):
 
     def add(self, result: Result) -> None:
         regions = [region for finding in result.findings for region in _regions(finding, result.size)]
-        data = {"image": SERVED + quote(_served(result)), "photo": result.path, "unsure": result.unsure}
+        data = {"image": SERVED + quote(os.fsencode(_served(result))), "photo": result.path, "unsure": result.unsure}
         if result.findings[0].decided:
             task = {"data": data, "annotations": [{"result": regions}]}
         else:

@@ -46,7 +46,8 @@ class VocWriter(Writer):
                     ET.SubElement(box, tag).text = str(value)
         ET.indent(root)
         path = self.root / "Annotations" / f"{self.stem(result.path)}.xml"
-        write_text(path, ET.tostring(root, encoding="unicode") + "\n")
+        text = ET.tostring(root, encoding="unicode").encode(errors="backslashreplace").decode()
+        write_text(path, text + "\n")
         self.upright.add(result, self, "upright")
 
     def close(self) -> None:

@@ -125,7 +125,9 @@ class OneFile(Writer):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        self.file: IO[str] = open(folder / f"{self.name}.part", "w", encoding="utf-8", newline="")
+        path = folder / f"{self.name}.part"
+        # a name that is no UTF-8 becomes escapes, which JSON reads back
+        self.file: IO[str] = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")
 
     def close(self) -> None:
         self.file.close()

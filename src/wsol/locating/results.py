@@ -46,7 +46,9 @@ class Results:
     def __repr__(self) -> str:
         if not isinstance(self.photos, list):
             return "Results(of a generator)"
-        ends = " ... ".join(dict.fromkeys(self.photos[place].name for place in (0, -1))) if self.photos else ""
+        if len(self.photos) == 1:
+            return f"Results(1 photo: {self.photos[0].name})"
+        ends = " ... ".join(photo.name for photo in self.photos[:: len(self.photos) - 1 or 1])
         return f"Results({len(self.photos)} photos: {ends})"
 
     def __bool__(self) -> bool:
