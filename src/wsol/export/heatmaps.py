@@ -86,9 +86,7 @@ def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
                 check_threshold(about["threshold"])
                 photo, unsure = Path(about["photo"]) if about.get("photo") else None, bool(about["unsure"])
                 photo = photo if photo and photo.is_file() else None
-                result = Result(
-                    str(about["path"]), size, about["threshold"], findings, about["keep"], photo, unsure
-                )
+                result = Result(str(about["path"]), size, about["threshold"], findings, about["keep"], photo, unsure)
             except Exception as error:  # NumPy's parser of headers lets many kinds through
                 said = str(error).partition("\n")[0][:200]
                 raise unreadable(path, error, f"damaged or missing ({said}); locate again") from error

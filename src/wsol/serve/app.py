@@ -1,6 +1,7 @@
 """The page's addresses. Photos are asked for by number; no address takes a path."""
 
-from importlib.resources import files
+import json
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan
@@ -24,8 +25,17 @@ from wsol.serve.guard import HOSTS, Guard
 from wsol.serve.queue import Queue
 from wsol.serve.tried import AS_OPENED, BYTES, Tried
 
-PAGE = str(files("wsol.serve") / "page")
+PAGE = Path(__file__).parent / "page"
 KEEPS: tuple[Keep, ...] = ("largest", "all", "union")
+
+
+class Said(Response):
+    """JSON in ASCII, since names of files may be no UTF-8."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
 
 
 class Pages:
@@ -61,10 +71,10 @@ class Pages:
             "chosen": self.formats.split(","),
             "found": str(self.given.folder) if self.given else None,
         }
-        return JSONResponse(about)
+        return Said(about)
 
     def readouts(self, request: Request) -> Response:
-        return JSONResponse(self.tried.allowed())
+        return Said(self.tried.allowed())
 
     async def drop(self, request: Request) -> Response:
         content = bytearray()
@@ -75,7 +85,7 @@ class Pages:
         name = request.query_params.get("name", "")
         number = await run_in_threadpool(self.tried.add, bytes(content), name)
         photo = self.tried.photo(number)
-        return JSONResponse({"number": number, "name": photo.name, "size": photo.size, "note": photo.note})
+        return Said({"number": number, "name": photo.name, "size": photo.size, "note": photo.note})
 
     def dropped_view(self, request: Request) -> Response:
         photo = self.tried.photo(request.path_params["number"])
@@ -83,14 +93,14 @@ class Pages:
 
     def dropped_look(self, request: Request) -> Response:
         result = self.tried.look(request.path_params["number"], request.query_params.get("readout", AS_OPENED))
-        return JSONResponse(result.to_dict())
+        return Said(result.to_dict())
 
     def dropped_heatmap(self, request: Request) -> Response:
         result = self.tried.look(request.path_params["number"], request.query_params.get("readout", AS_OPENED))
         return _heatmap(result, request.query_params.get("label"))
 
     def dropped_cut(self, request: Request) -> Response:
-        return JSONResponse(self._cut(request).to_dict())
+        return Said(self._cut(request).to_dict())
 
     def download(self, request: Request) -> Response:
         kind = request.path_params["kind"]
@@ -116,7 +126,7 @@ class Pages:
         with self.reviewing:
             queue = self.queue
             about = {"progress": queue.progress(), "next": queue.after(), "history": queue.history()}
-        return JSONResponse(about)
+        return Said(about)
 
     def photo(self, request: Request) -> Response:
         number = self._number(request)
@@ -138,7 +148,7 @@ class Pages:
             "proposed": _boxes(queue.proposed(number)),
             "answer": None if answer is None else {"kind": answer.kind, "boxes": _boxes(answer.boxes)},
         }
-        return JSONResponse(about)
+        return Said(about)
 
     def view(self, request: Request) -> Response:
         result = self.queue.results[self._number(request)]
@@ -159,12 +169,12 @@ class Pages:
             queue = self.queue
             answer = queue.answer(number, str(said.get("photo")), said["said"], said.get("boxes", ()))
             self.unwritten = True
-            return JSONResponse({"kind": answer.kind, "progress": queue.progress(), "next": queue.after(number)})
+            return Said({"kind": answer.kind, "progress": queue.progress(), "next": queue.after(number)})
 
     async def write(self, request: Request) -> Response:
         asked = await _read(request)
         formats, only = str(asked.get("formats", self.formats)), asked.get("only") is True
-        return JSONResponse({"said": await run_in_threadpool(self.written, formats, only)})
+        return Said({"said": await run_in_threadpool(self.written, formats, only)})
 
     def written(self, formats: str | None = None, only: bool = False) -> str:
         """Writes the checked photos, see `Queue.write`."""
@@ -174,7 +184,7 @@ class Pages:
         return said
 
     async def choose(self, request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self._choose))
+        return Said(await run_in_threadpool(self._choose))
 
     def _choose(self) -> dict[str, Any]:
         with self.reviewing, self.tried.lock:
@@ -190,7 +200,7 @@ class Pages:
         """The server's application."""
         dropped, review = "/api/dropped/{number:int}", "/api/review/{number:int}"
         routes = [
-            Route("/", lambda _: Response((files("wsol.serve") / "page" / "index.html").read_bytes(), media_type="text/html")),
+            Route("/", lambda _: FileResponse(PAGE / "index.html")),
             Route("/api/setup", self.setup),
             Route("/api/readouts", self.readouts),
             Route("/api/dropped", self.drop, methods=["POST"]),
@@ -217,12 +227,12 @@ class Pages:
 
 
 def _said(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
+    return Said({"error": str(error)}, 400)
 
 
 def _failed(_: Request, error: Exception) -> Response:
     said = f"{getattr(error, 'filename', None) or 'disk'}: {getattr(error, 'strerror', None) or error}"
-    return JSONResponse({"error": said}, 500)
+    return Said({"error": said}, 500)
 
 
 async def _read(request: Request) -> dict[str, Any]:

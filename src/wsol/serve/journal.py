@@ -61,7 +61,7 @@ class Journal:
         boxes = [{"name": drawn.name, "box": list(drawn.box)} for drawn in answer.boxes]
         now = datetime.now(UTC).isoformat(timespec="seconds")
         entry = {"photo": answer.photo, "answer": answer.kind, "boxes": boxes, "at": now}
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(entry).encode() + b"\n"  # in ASCII: names of files may be no UTF-8
         try:
             with open(self.path, "ab+", buffering=0) as file:
                 if size := file.seek(0, os.SEEK_END):

@@ -98,7 +98,7 @@ class Queue:
         try:
             drawn = parsed_boxes(boxes) if said == "boxes" else ()
         except (ValueError, KeyError, TypeError) as error:
-            raise WsolError(f"{photo}: {error} is no box; draw it again") from error
+            raise WsolError(f"{photo}: a box is not x0 y0 x1 y1 with x0 < x1 and y0 < y1; draw it again") from error
         width, height = result.size
         for one in drawn:
             x0, y0, x1, y1 = one.box

@@ -99,7 +99,7 @@ def _kept(queue: Queue, localizer: Localizer, threshold: float, cases: int, usua
     if not _same_heatmaps(queue, localizer):
         return f"not kept, as {queue.folder} holds heatmaps of another read-out, checkpoint or run; {give}"
     Run.read(localizer.folder).keep_threshold(threshold, localizer.facts["checkpoint"], cases)
-    return f"kept in {localizer.folder}: wsol locate cuts there from now on; and these photos: wsol export {queue.folder}"
+    return f"kept in {localizer.folder}: wsol locate cuts there from now on"
 
 
 def _same_heatmaps(queue: Queue, localizer: Localizer) -> bool:

@@ -59,4 +59,4 @@ export function coloured(levels, colours) {
   return canvas;
 }
 
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${Math.round(100 * share)}\u00a0%`;

@@ -2,6 +2,7 @@
 
 const NETWORK = "#e69f00", PERSON = "#56b4e9"; // of the Okabe-Ito palette
 const NEAR = 9; // pixels of the screen from an edge that still mean the edge
+const MARGIN = 10; // pixels around the photo, so that a box at its border is seen and can be drawn
 const SMALL = 4; // a shorter drag is a click
 
 export class Stage {
@@ -36,7 +37,7 @@ export class Stage {
   /** How the photo lies on the canvas, in pixels of the screen. */
   get place() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const scale = Math.min(width / this.size[0], height / this.size[1]);
+    const scale = Math.min((width - 2 * MARGIN) / this.size[0], (height - 2 * MARGIN) / this.size[1]);
     return { scale, left: (width - scale * this.size[0]) / 2, top: (height - scale * this.size[1]) / 2 };
   }
 
