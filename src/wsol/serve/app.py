@@ -1,6 +1,7 @@
 """The page's addresses. Photos are asked for by number; no address takes a path."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -49,8 +50,9 @@ class Pages:
 
     def __init__(self, tried: Tried, queue: Queue | None, usual: bool = True, formats: str = "coco") -> None:
         self.tried, self.given, self.usual, self.formats = tried, queue, usual, formats
+        self.only = False
+        self.unwritten = bool(queue and queue.answers)  # the server may have died before it wrote them
         self.reviewing = Lock()
-        self.unwritten = False
 
     @property
     def queue(self) -> Queue:
@@ -136,7 +138,6 @@ class Pages:
         best = result.findings[0]
         about = {
             "number": number,
-            "place": queue.order.index(number) + 1,
             "photo": result.path,
             "size": result.size,
             "unsure": result.unsure,
@@ -151,9 +152,9 @@ class Pages:
         return Said(about)
 
     def view(self, request: Request) -> Response:
-        result = self.queue.results[self._number(request)]
-        assert result.photo is not None and not isinstance(result.photo, bytes), "the queue holds files alone"
-        return Response(pictures.view(result.photo, result.size), media_type="image/jpeg")  # type: ignore[arg-type]
+        number = self._number(request)
+        content = pictures.view(self.queue.file(number), self.queue.results[number].size)
+        return Response(content, media_type="image/jpeg")
 
     def heatmap(self, request: Request) -> Response:
         return _heatmap(self.queue.result(self._number(request)), None)
@@ -176,11 +177,11 @@ class Pages:
         formats, only = str(asked.get("formats", self.formats)), asked.get("only") is True
         return Said({"said": await run_in_threadpool(self.written, formats, only)})
 
-    def written(self, formats: str | None = None, only: bool = False) -> str:
-        """Writes the checked photos, see `Queue.write`."""
+    def written(self, formats: str, only: bool) -> str:
+        """Writes the checked photos, see `Queue.write`; the server's end writes them in the same way again."""
         with self.reviewing:
-            said = self.queue.write(formats or self.formats, only)
-            self.formats, self.unwritten = formats or self.formats, False
+            said = self.queue.write(formats, only)
+            self.formats, self.only, self.unwritten = formats, only, False
         return said
 
     async def choose(self, request: Request) -> Response:
@@ -188,7 +189,10 @@ class Pages:
 
     def _choose(self) -> dict[str, Any]:
         with self.reviewing, self.tried.lock:
-            return thresholds.choose(self.queue, self.tried.localizer, self.usual).to_dict()
+            choice = thresholds.choose(self.queue, self.tried.localizer, self.usual)
+            if choice.kept:
+                self.tried.localizer = replace(self.tried.localizer, threshold=choice.new)
+        return asdict(choice)
 
     def _number(self, request: Request) -> int:
         number = request.path_params["number"]

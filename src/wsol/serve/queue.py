@@ -73,6 +73,12 @@ class Queue:
         findings = zip(light.findings, maps, strict=True)
         return replace(light, findings=tuple(replace(finding, heatmap=heatmap) for finding, heatmap in findings))
 
+    def file(self, number: int) -> Path:
+        """Where a photo lies."""
+        photo = self.results[number].photo
+        assert isinstance(photo, Path), "the queue holds files alone"
+        return photo
+
     def proposed(self, number: int) -> tuple[Drawn, ...]:
         """The network's boxes: of the best class, or where a photo may hold several, of all that are likely."""
         findings = self.results[number].findings

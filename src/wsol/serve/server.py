@@ -107,7 +107,7 @@ def _farewell(pages: Any) -> str:
     if progress["left"] == progress["photos"]:
         return f"ended; no photo of {pages.given.folder} is checked yet"
     try:
-        written = f"; {pages.written()}" if pages.unwritten else ""
+        written = f"; {pages.written(pages.formats, pages.only)}" if pages.unwritten else ""
     except WsolError as error:
         written = f"; not written: {error}"
     return f"ended, {progress['left']} photos left; answers are in {journal}{written}"

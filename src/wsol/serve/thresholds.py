@@ -1,6 +1,6 @@
 """The threshold that fits the boxes that a person left, chosen as evaluation chooses it on true boxes."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ class Choice:
     drawn: how many of them have boxes that a person changed; accepted ones lean to the threshold they were cut at.
     max_box_acc: share of photos whose box has IoU 0.5 at the new, best threshold, in percent.
     gt_known_before, gt_known_after: the same at the old and the new threshold.
-    said: whether the run keeps the new one, in one sentence.
+    kept: whether the run keeps the new one.
+    said: so in words, or why not and how to use it.
     """
 
     old: Threshold
@@ -34,10 +35,8 @@ class Choice:
     max_box_acc: float
     gt_known_before: float
     gt_known_after: float
+    kept: bool
     said: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
@@ -53,7 +52,13 @@ def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
         raise WsolError("no checked photo has a box yet; check some photos, then choose the threshold")
     best = _measured(cases, 0.2)["BestThreshold"]
     before, after = (_measured(cases, threshold) for threshold in (localizer.threshold, best))
-    said = _kept(queue, localizer, best, len(cases), usual)
+    why_not = _why_not(queue, localizer, usual)
+    if why_not is None:
+        assert localizer.folder is not None
+        Run.read(localizer.folder).keep_threshold(best, localizer.facts["checkpoint"], len(cases))
+        said = f"kept in {localizer.folder}: wsol locate cuts there from now on"
+    else:
+        said = f"not kept, as {why_not}; to use it: wsol locate ... --threshold {best:g}"
     return Choice(
         localizer.threshold,
         best,
@@ -62,6 +67,7 @@ def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
         after["MaxBoxAcc"],
         before["GTKnownLoc"],
         after["GTKnownLoc"],
+        why_not is None,
         said,
     )
 
@@ -87,19 +93,17 @@ def _measured(cases: list[Any], threshold: Threshold) -> dict[str, Any]:
     return metric.compute()
 
 
-def _kept(queue: Queue, localizer: Localizer, threshold: float, cases: int, usual: bool) -> str:
-    """Stores the threshold where the run may keep it, and says what was done."""
-    give = f"to use it: wsol locate ... --threshold {threshold:g}"
+def _why_not(queue: Queue, localizer: Localizer, usual: bool) -> str | None:
+    """Why the run may not keep a threshold that was chosen on these heatmaps; None where it may."""
     if localizer.folder is None:
-        return f"{localizer.name or 'this network'} is no run folder and keeps no threshold; {give}"
+        return f"{localizer.name or 'this network'} is no run folder"
     if localizer.threshold_source == "recipe":
-        return f"not kept, as the run's recipe fixes the threshold; {give}"
+        return "the run's recipe fixes the threshold"
     if not usual:
-        return f"not kept, as the run was opened with another read-out or settings; {give}"
+        return "the run was opened with another read-out or settings"
     if not _same_heatmaps(queue, localizer):
-        return f"not kept, as {queue.folder} holds heatmaps of another read-out, checkpoint or run; {give}"
-    Run.read(localizer.folder).keep_threshold(threshold, localizer.facts["checkpoint"], cases)
-    return f"kept in {localizer.folder}: wsol locate cuts there from now on"
+        return f"{queue.folder} holds heatmaps of another read-out, checkpoint or run"
+    return None
 
 
 def _same_heatmaps(queue: Queue, localizer: Localizer) -> bool:

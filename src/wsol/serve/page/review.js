@@ -85,7 +85,7 @@ function changed() {
 
 function showPhoto() {
   const { about } = now, names = [...new Set(stage.boxes.map((one) => one.name))];
-  $("review-photo").textContent = `${about.photo}, number ${about.place} of ${progress.photos} by doubt`;
+  $("review-photo").textContent = about.photo;
   $("review-class").textContent = names.join(", ") || (stage.boxes.length ? stage.name : "no box");
   $("review-score").textContent = now.changed ? ""
     : `class ${percent(about.score)} · box ${percent(about.confidence)}`;
@@ -286,6 +286,7 @@ function listClasses() {
     item.addEventListener("click", () => setClass(name));
     return item;
   }));
+  $("class-none").hidden = names.length > 0;
   $("class-input").setAttribute("aria-activedescendant", `class-${chosen}`);
   $("class-list").children[chosen]?.scrollIntoView({ block: "nearest" });
 }
@@ -319,7 +320,7 @@ function startFiles() {
     const choice = await post("/api/review/threshold", {});
     return `Threshold ${short(choice.old)} → ${short(choice.new)}. GTKnownLoc ${choice.gt_known_before.toFixed(1)} → `
       + `${choice.gt_known_after.toFixed(1)} %, MaxBoxAcc ${choice.max_box_acc.toFixed(1)} %, on ${choice.cases} photos with boxes, `
-      + `${choice.drawn} of them changed by you. ${choice.said}`;
+      + `${choice.drawn} of them changed by you (accepted boxes speak for the old threshold). The threshold is ${choice.said}.`;
   }));
 }
 
