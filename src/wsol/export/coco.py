@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Bool
 
-from wsol.export.writer import OneFile, Upright, discard
+from wsol.export.writer import OneFile, Upright, add_entry, discard
 from wsol.locating.result import Result
 
 TOLERANCE = 1.0  # cells of the mask's grid by which a polygon may be off, so that people can edit it
@@ -48,7 +48,7 @@ class CocoWriter(OneFile):
         image = {"id": self.images + 1, "file_name": result.path, "width": width, "height": height}
         if (turned := self.upright.add(result, self)) != 1:
             image["exif_orientation"] = turned
-        _append(self.file, image, self.images)
+        add_entry(self.file, image, self.images)
         self.images += 1
         for finding in result.findings:
             masks = finding.masks(result.size, result.threshold)
@@ -71,8 +71,8 @@ class CocoWriter(OneFile):
                     "unsure": result.unsure,
                     "decided": finding.decided,
                 }
-                _append(self.waiting, annotation, self.annotations)
-                _append(self.results, said | {"score": round(score, 6)}, self.annotations)
+                add_entry(self.waiting, annotation, self.annotations)
+                add_entry(self.results, said | {"score": round(score, 6)}, self.annotations)
                 self.annotations += 1
 
     def close(self) -> None:
@@ -94,11 +94,6 @@ class CocoWriter(OneFile):
         finally:
             discard(self.waiting)
             discard(self.results)
-
-
-def _append(file: IO[str], entry: dict[str, Any], before: int) -> None:
-    """Writes an entry of a JSON list, on a line of its own."""
-    file.write((",\n" if before else "\n") + json.dumps(entry, ensure_ascii=False))
 
 
 def polygons(mask: Bool[np.ndarray, "h w"], size: tuple[int, int]) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ import shutil
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -30,20 +31,20 @@ def write_cvat(run_folder: str | Path, classes: list[str], folder: str | Path) -
         raise WsolError(f"{run_folder / missing[0]}: a run has this file; give the --output of wsol train")
     if folder.exists():
         raise WsolError(f"{folder}: is there already; give another --output")
-    temporary = folder.with_name(folder.name + ".part")
     try:
-        (temporary / "run").mkdir(parents=True)
-        for name in FILES:
-            if (run_folder / name).is_file():
-                shutil.copyfile(run_folder / name, temporary / "run" / name)
-        (temporary / "main.py").write_bytes((files("wsol.export") / "cvat_function.py").read_bytes())
-        text = yaml.safe_dump(function(run_folder.resolve().name, classes), sort_keys=False)
-        (temporary / "function.yaml").write_text(text, encoding="utf-8")
-        temporary.replace(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as beside:
+            whole = Path(beside) / "function"
+            (whole / "run").mkdir(parents=True)
+            for name in FILES:
+                if (run_folder / name).is_file():
+                    shutil.copyfile(run_folder / name, whole / "run" / name)
+            (whole / "main.py").write_bytes((files("wsol.export") / "cvat_function.py").read_bytes())
+            text = yaml.safe_dump(function(run_folder.resolve().name, classes), sort_keys=False)
+            (whole / "function.yaml").write_text(text, encoding="utf-8")
+            whole.replace(folder)
     except OSError as error:
         raise unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def function(name: str, classes: list[str]) -> dict:

@@ -1,13 +1,12 @@
 """Label Studio: tasks with predictions, and the labelling interface that shows them."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from wsol.export.writer import OneFile
+from wsol.export.writer import OneFile, add_entry
 from wsol.locating.result import Finding, Result
 from wsol.system.files import write_text
 
@@ -42,7 +41,7 @@ class LabelStudioWriter(OneFile):
         else:
             score = min((region["score"] for region in regions), default=round(result.score, 6))
             task = {"data": data, "predictions": [{"model_version": "wsol", "score": score, "result": regions}]}
-        self.file.write((",\n" if self.tasks else "\n") + json.dumps(task, ensure_ascii=False))
+        add_entry(self.file, task, self.tasks)
         self.tasks += 1
 
     def close(self) -> None:

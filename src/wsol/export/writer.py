@@ -1,5 +1,6 @@
 """What every writer does."""
 
+import json
 import shutil
 import warnings
 from abc import ABC, abstractmethod
@@ -8,7 +9,7 @@ from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar
 
 from wsol.data.images import orientation
 from wsol.errors import WsolError
@@ -140,6 +141,11 @@ class OneFile(Writer):
             super().__exit__(kind, error, trace)
         finally:
             discard(self.file)
+
+
+def add_entry(file: IO[str], entry: dict[str, Any], before: int) -> None:
+    """Writes an entry of a JSON list, on a line of its own, behind a comma where there are entries before it."""
+    file.write((",\n" if before else "\n") + json.dumps(entry, ensure_ascii=False))
 
 
 def discard(file: IO[str]) -> None:
