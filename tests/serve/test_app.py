@@ -219,9 +219,20 @@ def test_the_threshold_that_fits_the_boxes_is_chosen_and_kept(
     with TestClient(pages.app(), base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
         choice, again = (client.post("/api/review/threshold", json={}).json() for _ in range(2))
     assert choice["old"] == "auto" and (choice["cases"], choice["drawn"]) == (8, 8)
-    assert choice["max_box_acc"] == choice["gt_known_after"] == 100.0 >= choice["gt_known_before"]
+    assert choice["max_box_acc"] == choice["gt_known_after"] == 100.0 > choice["gt_known_before"]
     assert choice["said"] == f"kept in {folder}: wsol locate cuts there from now on"
     assert wsol.load(folder).threshold == choice["new"] == again["old"] == again["new"]
+
+
+def test_boxes_that_were_all_accepted_leave_the_threshold_as_it_is(queue: Queue, run: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
+    for number in range(8):
+        boxes = [{"name": queue.results[number].name, "box": queue.result(number).at("auto").boxes[0].tolist()}]
+        queue.answer(number, queue.results[number].path, "boxes", boxes)
+    choice = Pages(Tried(wsol.load(folder)), queue)._choose()
+    assert choice["gt_known_before"] == 100.0 and not choice["kept"]
+    assert choice["said"].startswith("not kept, as the old one is no worse on these boxes; to use it: wsol locate")
+    assert wsol.load(folder).threshold == "auto"
 
 
 def test_a_threshold_of_other_heatmaps_is_not_kept(run: Run, found: Path, tmp_path: Path) -> None:
@@ -229,7 +240,9 @@ def test_a_threshold_of_other_heatmaps_is_not_kept(run: Run, found: Path, tmp_pa
     for path in (found / "heatmaps").glob("*.npy"):
         np.save(path, np.load(path)[:, ::-1])
     queue = Queue.open(found, run.classes)
-    queue.answer(0, queue.results[0].path, "boxes", [{"name": queue.results[0].name, "box": [1, 2, 90, 90]}])
+    for number in range(8):
+        boxes = [{"name": queue.results[number].name, "box": queue.result(number).at(0.7).boxes[0].tolist()}]
+        queue.answer(number, queue.results[number].path, "boxes", boxes)
     for usual, said in ((True, "holds heatmaps of another read-out"), (False, "was opened with another read-out")):
         pages = Pages(Tried(wsol.load(folder)), queue, usual)
         assert said in pages._choose()["said"]

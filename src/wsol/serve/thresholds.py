@@ -1,5 +1,6 @@
 """The threshold that fits the boxes that a person left, chosen as evaluation chooses it on true boxes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from wsol.locating.result import Result
 from wsol.metrics import CLOVA, BoxAccuracy
 from wsol.runs.folder import Run
 from wsol.serve.queue import Queue
+
+Case = tuple[np.ndarray, np.ndarray, tuple[int, int], bool]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Choice:
 
 
 def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
-    """Chooses the threshold by the boxes that a person left, and stores it in the run where it is the run's.
+    """Chooses the threshold by the boxes that a person left, and stores it in the run where it is the run's and better.
 
     usual: whether the run was opened as `wsol.load` opens it by itself, since it keeps one threshold, of its own
         heatmaps.
@@ -52,7 +55,8 @@ def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
         raise WsolError("no checked photo has a box yet; check some photos, then choose the threshold")
     best = _measured(cases, 0.2)["BestThreshold"]
     before, after = (_measured(cases, threshold) for threshold in (localizer.threshold, best))
-    why_not = _why_not(queue, localizer, usual)
+    better = after["GTKnownLoc"] > before["GTKnownLoc"]
+    why_not = _why_not(queue, localizer, usual) if better else "the old one is no worse on these boxes"
     if why_not is None:
         assert localizer.folder is not None
         Run.read(localizer.folder).keep_threshold(best, localizer.facts["checkpoint"], len(cases))
@@ -72,7 +76,7 @@ def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
     )
 
 
-def _cases(queue: Queue) -> Any:
+def _cases(queue: Queue) -> Iterator[Case]:
     """Heatmap on the evaluator's grid, boxes, (W, H) and whether a person changed them, of each class of a photo."""
     for number, light in enumerate(queue.results):
         answer = queue.answers.get(light.path)
@@ -86,7 +90,7 @@ def _cases(queue: Queue) -> Any:
                 yield heatmap, np.array(boxes, np.float64), result.size, answer.kind == "changed"
 
 
-def _measured(cases: list[Any], threshold: Threshold) -> dict[str, Any]:
+def _measured(cases: list[Case], threshold: Threshold) -> dict[str, Any]:
     metric = BoxAccuracy(threshold=threshold)
     for heatmap, boxes, size, _ in cases:
         metric.update(metric.score(heatmap, boxes, size), 0)

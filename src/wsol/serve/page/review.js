@@ -51,8 +51,7 @@ function load(number) {
 }
 
 async function open(number) {
-  $("finished").hidden = true;
-  $("review-canvas").hidden = false;
+  finished(false);
   let photo;
   try {
     photo = await insist(() => load(number));
@@ -205,7 +204,7 @@ function flash(kind, word) {
 }
 
 function showProgress() {
-  const { photos, left } = progress;
+  const { photos, left, skipped } = progress;
   $("bar").replaceChildren(...["accepted", "changed", "none", "skipped"].map((kind) => {
     const part = document.createElement("i");
     part.className = kind;
@@ -215,26 +214,32 @@ function showProgress() {
   }));
   $("bar").setAttribute("aria-valuemax", photos);
   $("bar").setAttribute("aria-valuenow", photos - left);
-  $("done").textContent = `${photos - left} of ${photos} checked, ${left} left`;
+  $("done").textContent = `${photos - left - skipped} of ${photos} checked, ${skipped ? `${skipped} skipped, ` : ""}${left} left`;
   const last = seconds.slice(-20).sort((a, b) => a - b);
   const still = last.length < 3 || !left ? 0 : left * last[last.length >> 1];
   $("estimate").textContent = !still ? "" : still < 90 ? "about a minute" : `about ${Math.round(still / 60)} minutes`;
+}
+
+function finished(yes) {
+  $("finished").hidden = !yes;
+  $("review-canvas").hidden = yes;
+  for (const button of document.querySelectorAll("#keys button")) button.disabled = yes && button.dataset.do !== "back";
 }
 
 function finish() {
   now = null;
   rounds = null;
   stage.clear();
-  $("review-canvas").hidden = true;
-  $("finished").hidden = false;
+  finished(true);
   for (const id of ["review-photo", "review-class", "review-score"]) $(id).textContent = "";
   $("review-flag").hidden = $("review-said").hidden = true;
   $("files").open = true;
   const { accepted, changed, none, skipped } = progress;
   $("summary").textContent = `${accepted} accepted, ${changed} changed, ${none} without an object, ${skipped} skipped`;
+  $("finished-title").textContent = skipped ? "That was the last photo" : "All photos are checked";
   $("again").hidden = !skipped;
   $("again").textContent = `See the ${skipped} skipped again`;
-  say("All photos are checked");
+  say($("finished-title").textContent);
 }
 
 async function seeSkipped() {
