@@ -24,7 +24,9 @@ if __name__ == "__main__":
     parser.add_argument("--photos", type=int, default=4080)
     parser.add_argument("--epochs", type=int, default=24)
     given = parser.parse_args()
-    photos = tuple(Creatures(split, images, seed=1, **KINDS) for split, images in (("train", given.photos), ("val", 600)))
+    photos = tuple(
+        Creatures(split, images, seed=1, **KINDS) for split, images in (("train", given.photos), ("val", 600))
+    )
     with TemporaryDirectory() as folder:
         run = wsol.train(
             "cam",

@@ -58,7 +58,9 @@ def learn(boxes: Path, photos: Path, weights: Path, epochs: int, rate: float = 0
     for epoch in range(epochs):
         for batch in batches:
             images, targets = zip(*[(image, target) for image, target in batch if target], strict=True)
-            loss = sum(network(images, [target | {"labels": torch.ones_like(target["labels"])} for target in targets]).values())
+            loss = sum(
+                network(images, [target | {"labels": torch.ones_like(target["labels"])} for target in targets]).values()
+            )
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 10.0)

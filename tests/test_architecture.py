@@ -23,7 +23,7 @@ ROOMS = [
     ["locating"],
     ["show", "export"],
     ["evaluation", "training"],
-    ["benchmark"],
+    ["benchmark", "serve"],
     ["cli"],
     ["__main__"],
 ]

@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ("wsol.cli.evaluate:evaluate", "Measure a run by the field's metrics."),
     "locate": ("wsol.cli.locate:locate", "Say what is in each photo and where."),
     "export": ("wsol.cli.locate:export", "Write boxes again from stored heatmaps, without the network."),
+    "serve": ("wsol.cli.serve:serve", "Open a page to try a run on photos, and to check what it located."),
     "benchmark": ("wsol.cli.benchmark:benchmark", "Train and measure every row of a grid, in one table."),
     "compare": ("wsol.cli.compare:compare", "Put runs side by side on one page."),
     "methods": ("wsol.cli.lists:methods", "List the methods, with their papers."),

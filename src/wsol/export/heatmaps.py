@@ -14,7 +14,10 @@ from wsol.system.files import read_json, unreadable, write_json
 
 
 class HeatmapWriter(OneFile):
-    """heatmaps/000000.npy a photo (n, h, w), with heatmaps.jsonl that says which class of which photo each one is."""
+    """heatmaps/000000.npy a photo (n, h, w), with heatmaps.jsonl that says which class of which photo each one is.
+
+    Where a photo came from a file, its line says `photo`: where that lay, for whoever shows or copies it.
+    """
 
     about = "heatmaps, to cut again later without the network"
     owns = "heatmaps"
@@ -28,14 +31,19 @@ class HeatmapWriter(OneFile):
 
     def add(self, result: Result) -> None:
         maps = np.stack([finding.heatmap for finding in result.findings]).astype(np.float32)
-        with open(self.root / f"{self.count:06d}.npy", "wb") as file:
+        with open(self.root / heatmaps_path(self.folder, self.count).name, "wb") as file:
             np.save(file, maps, allow_pickle=False)
         self.count += 1
-        self.file.write(json.dumps(result.to_dict() | {"keep": result.keep}, ensure_ascii=False) + "\n")
+        about = result.to_dict() | {"keep": result.keep}
+        if isinstance(result.photo, Path):
+            about["photo"] = str(result.photo)
+        self.file.write(json.dumps(about, ensure_ascii=False) + "\n")
 
 
 def read_heatmaps(folder: str | Path, threshold: Threshold | None = None) -> tuple[list[str], Iterator[Result]]:
     """Class names, and the results that `HeatmapWriter` stored, cut at another threshold where one is given.
+
+    They know their photos where the files still lie where they were located.
 
     Raises WsolError naming the file when something is missing or damaged.
     """
@@ -45,10 +53,18 @@ def read_heatmaps(folder: str | Path, threshold: Threshold | None = None) -> tup
     return list(read_json(folder / "classes.json")["classes"]), _stored(folder, threshold)
 
 
+def heatmaps_path(folder: Path, number: int) -> Path:
+    """Where the heatmaps (n, h, w) of a photo are stored.
+
+    number: of the photo, in the order in which they were located, from 0.
+    """
+    return folder / HeatmapWriter.owns / f"{number:06d}.npy"
+
+
 def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
     with open(folder / HeatmapWriter.name, "rb") as lines:
         for number, line in enumerate(lines):
-            path = folder / "heatmaps" / f"{number:06d}.npy"
+            path = heatmaps_path(folder, number)
             try:
                 about, maps = json.loads(line), np.load(path, allow_pickle=False)
                 findings = tuple(
@@ -68,9 +84,9 @@ def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
                 )
                 size = (int(about["width"]), int(about["height"]))
                 check_threshold(about["threshold"])
-                result = Result(
-                    str(about["path"]), size, about["threshold"], findings, about["keep"], unsure=bool(about["unsure"])
-                )
+                photo, unsure = Path(about["photo"]) if about.get("photo") else None, bool(about["unsure"])
+                photo = photo if photo and photo.is_file() else None
+                result = Result(str(about["path"]), size, about["threshold"], findings, about["keep"], photo, unsure)
             except Exception as error:  # NumPy's parser of headers lets many kinds through
                 said = str(error).partition("\n")[0][:200]
                 raise unreadable(path, error, f"damaged or missing ({said}); locate again") from error

@@ -123,7 +123,8 @@ class Result:
     threshold: share of the heatmap's peak at which boxes were cut, or "auto".
     findings: one a class, the best first.
     keep: which regions became boxes.
-    photo: where `image` comes from: a file, the bytes of one, or an image; None for results of stored heatmaps.
+    photo: where `image` comes from: a file, the bytes of one, or an image; None for results of stored
+        heatmaps whose photos are gone.
     unsure: whether the photo may show no known class at all, see `wsol.localizer.energy`.
 
     Two results are equal where `to_dict` and the heatmaps are.
@@ -152,7 +153,7 @@ class Result:
 
     @property
     def image(self) -> Image.Image | None:
-        """The upright RGB photo, opened anew from its file at each call; None for results of stored heatmaps.
+        """The upright RGB photo, opened anew from its file at each call; None for stored heatmaps without it.
 
         Raises WsolError, naming the file, where it cannot be read any more or has another size by now.
         """
