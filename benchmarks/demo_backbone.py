@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 from safetensors.torch import save_file
 
 import wsol
