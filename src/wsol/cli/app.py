@@ -26,7 +26,9 @@ All commands: wsol --help. All methods: wsol methods. One command: wsol train ba
 COMMANDS = {
     "evaluate": ("wsol.cli.evaluate:evaluate", "Measure a run by the field's metrics."),
     "locate": ("wsol.cli.locate:locate", "Say what is in each photo and where."),
-    "export": ("wsol.cli.locate:export", "Write boxes again from stored heatmaps, without the network."),
+    "cut": ("wsol.cli.locate:cut", "Write boxes again from stored heatmaps, without the network."),
+    "export": ("wsol.cli.export:export", "Write a run's network to one file: ONNX or TorchScript."),
+    "push": ("wsol.cli.export:push", "Put a run on the Hugging Face Hub."),
     "benchmark": ("wsol.cli.benchmark:benchmark", "Train and measure every row of a grid, in one table."),
     "methods": ("wsol.cli.lists:methods", "List the methods, with their papers."),
     "readouts": ("wsol.cli.lists:readouts", "List the ways to ask a trained network where."),

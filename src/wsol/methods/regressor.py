@@ -69,7 +69,7 @@ class Regressor(Method):
         shares = (self.boxes(images) * self.unit(images) / images.shape[-1]).clamp(0, 1)
         low, high = shares.split(2, 1)
         corners = torch.cat([torch.minimum(low, high), torch.maximum(low, high)], 1)
-        return Prediction(shares.new_zeros(len(images), self.classes), {"box": corners}, corners)
+        return Prediction(shares.new_zeros(images.shape[0], self.classes), {"box": corners}, corners)
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         return drawn(prediction.evidence["box"], GRID)[:, None].expand(-1, classes.shape[1], -1, -1)
