@@ -6,19 +6,25 @@ from typing import Any
 from wsol.cli.app import out
 from wsol.cli.derive import derived, settings_of
 from wsol.errors import WsolError
+from wsol.export.cvat import write_cvat
 from wsol.runs import export as exporting
 from wsol.runs import hub
 from wsol.runs.opening import load
 
 
-@derived(exporting.export_network, load, positional=("run",))
-def export(*, output: Path, **given: Any) -> None:
-    stored = Path(given["run"]) / "heatmaps.jsonl"
-    if stored.is_file():
-        raise WsolError(f"{stored.parent}: holds heatmaps, which are cut again by: wsol cut {stored.parent}")
-    given["settings"] = settings_of(given["settings"])
-    path = exporting.export_network(given.pop("run"), output, **given)
-    out.print(f"{path}: written, {_size(path)}")
+@derived(exporting.export_network, load, positional=("run",), unlisted=("format",))
+def export(*, run: str, output: Path, format: str = "onnx", **given: Any) -> None:
+    """
+    format: what to write: onnx; torchscript for torch.jit.load and C++; or cvat, a folder of which CVAT makes a model.
+    """
+    if (Path(run) / "heatmaps.jsonl").is_file():
+        raise WsolError(f"{run}: holds heatmaps; they are cut again by: wsol cut {run} --output {output}")
+    if format == "cvat":
+        write_cvat(run, list(load(run).classes), output)
+    else:
+        given["settings"] = settings_of(given["settings"])
+        exporting.export_network(run, output, format=format, **given)
+    out.print(f"{output}: written, {_size(output)}")
 
 
 @derived(hub.push, positional=("run", "to"))

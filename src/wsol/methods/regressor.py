@@ -59,11 +59,11 @@ class Regressor(Method):
 
     def boxes(self, images: Images) -> Float[Tensor, "b 4"]:
         """x0 y0 x1 y1 in units."""
-        return self.box_head(self.backbone(images), images.shape[-1] / self.unit(images))
+        return self.box_head(self.backbone(images), int(images.shape[-1]) / self.unit(images))
 
     def unit(self, images: Images) -> float:
         """Pixels of the images that one unit stands for."""
-        return self.stride if self.box_unit == "grid" else images.shape[-1]
+        return self.stride if self.box_unit == "grid" else int(images.shape[-1])
 
     def predict(self, images: Images) -> Prediction:
         shares = (self.boxes(images) * self.unit(images) / images.shape[-1]).clamp(0, 1)

@@ -85,6 +85,7 @@ class Portable:
         asked = -1 - np.arange(best)[None] if classes is None else np.asarray(classes)
         inputs = {"images": images.astype(np.float32), "asked": asked.astype(np.int64)}
         logits, scores, chosen, heatmaps, boxes, unsure = self.session.run(list(RESULTS), inputs)
+        chosen = chosen.astype(np.int64)  # onnxruntime's are long long, which some take for another type
         return Answer(logits, scores, chosen, heatmaps, unsure, boxes[:, 0] if self.about["regresses"] else None)
 
     def judge(self, images: Float[Any, "b 3 S S"]) -> Float[Any, "b k"]:

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def write_torchscript(localizer: Localizer, path: Path) -> None:
     with _ready(localizer, path) as (graph, example):
         program = torch.jit.trace(graph, example, check_trace=False)
         files = {f"{KEY}.json": json.dumps(described(localizer), ensure_ascii=False)}
-    write_whole(path, lambda temporary: torch.jit.save(program, str(temporary), files))
+        write_whole(path, lambda temporary: torch.jit.save(program, str(temporary), files))
 
 
 FORMATS: dict[str, Callable[[Localizer, Path], None]] = {"onnx": write_onnx, "torchscript": write_torchscript}
@@ -129,17 +130,13 @@ def _ready(localizer: Localizer, path: Path) -> Iterator[tuple[nn.Module, tuple[
     side = localizer.image_size
     example = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     localizer.look(example)  # what it refuses to answer, it says here
-    graph = Graph(localizer)
-    before = [(network, network.training, next(network.parameters()).device) for network in graph.networks]
+    graph = deepcopy(Graph(localizer)).eval().cpu().requires_grad_(False)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter's remarks on its own rules
-            yield graph.eval().cpu(), (example, BEST.repeat(3, 2))
+            yield graph, (example, BEST.repeat(3, 2))
     except WsolError:
         raise
     except Exception as error:  # whatever the exporter says of an operator that it does not know
         said = str(error).strip().partition("\n")[0][:200]
         raise WsolError(f"{path}: {localizer.name or name} cannot be written ({said})") from error
-    finally:
-        for network, training, device in before:
-            network.train(training).to(device)

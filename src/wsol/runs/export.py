@@ -28,7 +28,7 @@ def export_network(
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
     output: the file to write, such as network.onnx.
-    format: onnx; torchscript, for torch.jit.load and C++; or cvat, a folder that CVAT makes one of its models.
+    format: onnx, or torchscript for torch.jit.load and C++.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean; by default the
         run's.
     overwrite: replace an earlier file.
