@@ -8,4 +8,4 @@ def is_written() -> bool:
 
     What a graph cannot say, operators write in another form of equal value.
     """
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]

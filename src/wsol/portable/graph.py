@@ -25,7 +25,7 @@ class Graph(nn.Module):
 
     def __init__(self, localizer: Localizer) -> None:
         super().__init__()
-        self.localizer, self.threshold = localizer, localizer.threshold
+        self.localizer = localizer
         self.judge, self.regressor = end_of(localizer, "classes_from"), end_of(localizer, "boxes_from")
         self.networks = nn.ModuleList(one.method for one in (localizer, self.judge, self.regressor))
         self.background = -1  # no class
@@ -61,7 +61,7 @@ class Graph(nn.Module):
 
         box: regressed: it is taken instead.
         """
-        share = shares(normalised, self.threshold)
+        share = shares(normalised, self.localizer.threshold)
         around = surrounding(normalised, share)
         if box is not None:
             given = box[:, None] + torch.zeros_like(around)

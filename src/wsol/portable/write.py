@@ -59,6 +59,7 @@ def write_onnx(localizer: Localizer, path: Path) -> None:
             example,
             dynamo=True,
             verbose=False,
+            optimize=False,  # its optimiser takes the 1e-8 of a denominator for 0; onnxruntime has its own
             input_names=list(INPUTS),
             output_names=list(OUTPUTS),
             dynamic_shapes=SHAPES,

@@ -6,7 +6,6 @@ from typing import Any
 
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.errors import WsolError
-from wsol.portable.session import Portable
 from wsol.registry import check_key
 from wsol.runs.opening import Network, load
 
@@ -36,6 +35,7 @@ def export_network(
 
     Returns the file. Raises WsolError where the network cannot be written, as with read-outs that need gradients.
     """
+    from wsol.localizer import Localizer
     from wsol.portable.write import FORMATS
 
     path = Path(output)
@@ -45,7 +45,7 @@ def export_network(
     if path.exists() and not overwrite:
         raise WsolError(f"{path}: is there already; add --overwrite, or give another --output")
     localizer = load(run, **opened)
-    if isinstance(localizer, Portable):
+    if not isinstance(localizer, Localizer):
         raise WsolError(f"{localizer.name}: is a file of wsol export already; give the run that it came from")
     if threshold is not None:
         check_threshold(threshold)

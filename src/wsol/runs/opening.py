@@ -18,11 +18,10 @@ from wsol.runs.hub import fetch, is_on_hub
 from wsol.system.values import cast
 
 if TYPE_CHECKING:
-    import wsol.localizer
     import wsol.readouts.contract
     import wsol.runs.folder
 
-Network = Union[str, Path, "wsol.runs.folder.Run", "wsol.localizer.Localizer", Portable]
+Network = Union[str, Path, "wsol.runs.folder.Run", AnyLocalizer]
 TORCHSCRIPT = (".ts", ".torchscript", ".pt2")
 
 
@@ -53,9 +52,13 @@ def load(
     Raises WsolError, naming the file, where the folder is no run or a file is damaged.
     """
     settings = settings or {}
-    if isinstance(run, str | Path) and Path(run).suffix.lower() in (".onnx", *TORCHSCRIPT) and not Path(run).is_dir():
-        _check_kind(run)
-        run = open_portable(Path(run))
+    if isinstance(run, str | Path) and not Path(run).is_dir():
+        if (suffix := Path(run).suffix.lower()) in TORCHSCRIPT:
+            raise WsolError(
+                f"{run}: a TorchScript file is a program: where you trust it, open it by torch.jit.load; "
+                "wsol opens ONNX files, wsol export RUN --format onnx"
+            )
+        run = open_portable(Path(run)) if suffix == ".onnx" and not is_on_hub(run) else run
     if isinstance(run, Portable):
         asked = {"checkpoint": checkpoint != "best", "readout": readout not in (None, "own"), "settings": settings}
         asked |= {"classes_from": classes_from, "boxes_from": boxes_from}
@@ -71,12 +74,13 @@ def load(
     if isinstance(run, str | Path):
         run = adopt_named(str(run), weights, names) if is_network(run) else Run.read(run)
     named = None if readout is None or readout == "own" else find_readout(readout, settings)
+    localizer: Any = run
     if isinstance(run, Run):
         localizer = run.open(checkpoint, named, **({} if named else settings))
     elif named is not None:
-        localizer = replace(run, readout=named, threshold="auto", threshold_source="auto")
-    else:
-        localizer = replace(run, readout=Own(settings)) if settings else run
+        localizer = replace(localizer, readout=named, threshold="auto", threshold_source="auto")
+    elif settings:
+        localizer = replace(localizer, readout=Own(settings))
     classes, boxes = _opened(classes_from, checkpoint), _opened(boxes_from, checkpoint)
     return localizer.with_(classes, boxes) if classes or boxes else localizer
 
@@ -86,15 +90,6 @@ def _opened(run: Network | None, checkpoint: Checkpoint) -> Any:
     if isinstance(other := None if run is None else load(run, checkpoint=checkpoint), Portable):
         raise WsolError(f"{other.name}: a file of wsol export answers alone; give the run that it came from")
     return other
-
-
-def _check_kind(path: str | Path) -> None:
-    """Raises WsolError for a TorchScript file, which is a program and could do anything."""
-    if Path(path).suffix.lower() in TORCHSCRIPT:
-        raise WsolError(
-            f"{path}: a TorchScript file is a program: where you trust it, open it by torch.jit.load; "
-            "wsol opens ONNX files, wsol export RUN --format onnx"
-        )
 
 
 def find_readout(
