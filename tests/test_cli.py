@@ -63,7 +63,7 @@ def test_the_main_job_end_to_end(photos: Path, tmp_path: Path) -> None:
     formats = "coco,yolo,voc,json,csv,overlay,heatmap,coco"
     assert call("locate", tmp_path / "run", photos, "--output", tmp_path / "found", "--format", formats) == 0
     assert len(COCO(str(tmp_path / "found" / "coco.json")).imgs) == 24
-    assert call("export", tmp_path / "found", "--output", tmp_path / "again", "--threshold", "0.7") == 0
+    assert call("cut", tmp_path / "found", "--output", tmp_path / "again", "--threshold", "0.7") == 0
     assert len(COCO(str(tmp_path / "again" / "coco.json")).imgs) == 24
 
 
@@ -134,7 +134,7 @@ def wrong(what: str, run: Path, photos: Path, tmp_path: Path) -> list[str | Path
         "no format": ["locate", run, photos, *found, "--format", "cocoo"],
         "no batch": ["locate", run, photos, *found, "--batch-size", "0"],
         "no batch to measure": ["evaluate", run, photos, "--batch-size", "0"],
-        "no heatmaps": ["export", tmp_path / "empty", *found],
+        "no heatmaps": ["cut", tmp_path / "empty", *found],
         "no method": ["cite", "eill"],
     }[what]
 

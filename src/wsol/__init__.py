@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from wsol.locating.result import Result
     from wsol.locating.results import Results
     from wsol.runs.adopt import adopt
+    from wsol.runs.export import export_network
+    from wsol.runs.hub import push
     from wsol.runs.opening import load
     from wsol.training.train import train
 
@@ -22,8 +24,10 @@ _LATER = {
     "adopt": "runs.adopt",
     "evaluate": "evaluation.evaluate",
     "evaluate_maps": "evaluation.evaluate",
+    "export_network": "runs.export",
     "load": "runs.opening",
     "locate": "locating.locate",
+    "push": "runs.hub",
     "train": "training.train",
 }
 
@@ -43,7 +47,9 @@ __all__ = [
     "adopt",
     "evaluate",
     "evaluate_maps",
+    "export_network",
     "load",
     "locate",
+    "push",
     "train",
 ]

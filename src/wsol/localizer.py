@@ -6,35 +6,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from wsol.answer import Answer
 from wsol.boxes.rule import Threshold
 from wsol.errors import WsolError
 from wsol.methods.contract import Images, Method
 from wsol.readouts.contract import Own, Readout
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a localizer says of a batch: float32, on the CPU.
-
-    logits: by which classes rank.
-    scores: how likely each class is, 0 to 1.
-    classes: those that the heatmaps are of.
-    heatmaps: of any range; higher is more.
-    unsure: whether the image may show no known class, see `Localizer.energy`.
-    boxes: x0 y0 x1 y1 as shares of the image, where a method regresses them.
-    """
-
-    logits: Float[Tensor, "b k"]
-    scores: Float[Tensor, "b k"]
-    classes: Int[Tensor, "b n"]
-    heatmaps: Float[Tensor, "b n h w"]
-    unsure: Bool[Tensor, " b"]
-    boxes: Float[Tensor, "b 4"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,21 +61,30 @@ class Localizer:
     def device(self) -> torch.device:
         return next(self.method.parameters()).device
 
-    def look(self, images: Images, classes: Int[Tensor, "b n"] | None = None, best: int = 1) -> Answer:
+    def look(
+        self,
+        images: Images | Float[np.ndarray, "b 3 H W"],
+        classes: Int[Tensor, "b n"] | Int[np.ndarray, "b n"] | None = None,
+        best: int = 1,
+    ) -> Answer:
         """Says what is in each image, and where.
 
-        images: RGB in [0, 1], `image_size` pixels a side, on any device.
+        images: RGB in [0, 1], `image_size` pixels a side: a tensor on any device, or an array, which gives arrays.
         classes: those to look for; None for the `best` ones of each image.
         best: how many.
 
         Raises WsolError where the read-out cannot be had of this network.
         """
+        if isinstance(images, np.ndarray):
+            asked = None if classes is None else torch.as_tensor(classes)
+            return self.look(torch.as_tensor(images), asked, best).of(Tensor.numpy)
         with _asked(self.method):
             shown = images.to(self.device, torch.float32)
             prediction = self.method.predict(shown)
             logits = prediction.logits.float().cpu() if self.classes_from is None else self.classes_from.judge(images)
             scores = self.scores(logits)
-            wanted = scores.topk(best).indices if classes is None else classes.cpu()
+            best_first = scores.argsort(dim=1, descending=True, stable=True)  # of equal scores the first class
+            wanted = best_first[:, :best] if classes is None else torch.as_tensor(classes).cpu()
             heatmaps = self.readout.heatmaps(self.method, shown, prediction, wanted.to(self.device)).float().cpu()
             boxes = prediction.boxes if self.boxes_from is None else self.boxes_from._boxes(images)
         unsure = energy(logits, self.several) < (-torch.inf if self.least_energy is None else self.least_energy)
@@ -104,7 +95,7 @@ class Localizer:
         if self.classes_from is not None:
             return self.classes_from.judge(images)
         with _asked(self.method):
-            return self.method.predict(self._resized(images)).logits.float().cpu()
+            return self.predicted(images)[0].float().cpu()
 
     def scores(self, logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         """How likely each class is, 0 to 1."""
@@ -137,7 +128,12 @@ class Localizer:
         if self.boxes_from is not None:
             return self.boxes_from._boxes(images)
         with _asked(self.method):
-            return self.method.predict(self._resized(images)).boxes
+            return self.predicted(images)[1]
+
+    def predicted(self, images: Images) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b 4"] | None]:
+        """Logits and boxes of the network itself, in the mode in which it is."""
+        prediction = self.method.predict(self._resized(images))
+        return prediction.logits, prediction.boxes
 
     def _resized(self, images: Images) -> Images:
         """Images of another network's size, at this one's."""

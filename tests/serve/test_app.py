@@ -82,6 +82,19 @@ class Bare(torch.nn.Module):
         return self.head(self.body(images).relu().flatten(1))
 
 
+def test_an_exported_network_answers_the_page(run: Run, photos: Path, tmp_path: Path) -> None:
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(name, reason="the extra onnx is not installed")
+    file = wsol.export_network(run, tmp_path / "network.onnx")
+    with TestClient(Pages(Tried(wsol.load(file)), None).app(), base_url=ORIGIN, headers={"origin": ORIGIN}) as client:
+        assert list(client.get("/api/readouts").json()) == ["as opened"]
+        number = dropped(client, (photos / "0.jpg").read_bytes(), "0.jpg")["number"]
+        (expected,) = wsol.locate(run, photos / "0.jpg")
+        (answer,) = client.get(f"/api/dropped/{number}/cut", params={"labels": expected.label}).json()["findings"]
+    assert answer["name"] == expected.name
+    assert np.abs(np.array(answer["boxes"]) - expected.boxes).max() <= 1
+
+
 def test_read_outs_that_the_network_cannot_be_asked_by_are_not_offered() -> None:
     offered = Tried(wsol.adopt(Bare(), classes=["a", "b"], image_size=32)).allowed()
     assert offered["as opened"] == "features weighted by their mean gradients"

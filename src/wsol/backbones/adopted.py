@@ -191,7 +191,7 @@ def _run(model: nn.Module, images: Tensor) -> Tensor:
             f"{type(model).__name__} does not run on images of {size} pixels ({said(error)[:150]}); "
             "give the size for which it was made"
         ) from error
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[0] != images.shape[0]:
         raise WsolError(f"{type(model).__name__} gives no (b, k) logits; wrap it in a module that gives them alone")
     return logits
 

@@ -26,8 +26,10 @@ All commands: wsol --help. All methods: wsol methods. One command: wsol train ba
 COMMANDS = {
     "evaluate": ("wsol.cli.evaluate:evaluate", "Measure a run by the field's metrics."),
     "locate": ("wsol.cli.locate:locate", "Say what is in each photo and where."),
-    "export": ("wsol.cli.locate:export", "Write boxes again from stored heatmaps, without the network."),
+    "cut": ("wsol.cli.locate:cut", "Write boxes again from stored heatmaps, without the network."),
     "serve": ("wsol.cli.serve:serve", "Open a page to try a run on photos, and to check what it located."),
+    "export": ("wsol.cli.export:export", "Write a run's network to one file: ONNX or TorchScript."),
+    "push": ("wsol.cli.export:push", "Put a run on the Hugging Face Hub."),
     "benchmark": ("wsol.cli.benchmark:benchmark", "Train and measure every row of a grid, in one table."),
     "compare": ("wsol.cli.compare:compare", "Put runs side by side on one page."),
     "methods": ("wsol.cli.lists:methods", "List the methods, with their papers."),

@@ -39,13 +39,17 @@ def documented(described: Any) -> dict[str, tuple[str, str]]:
 
 
 def derived(
-    *functions: Callable[..., Any], positional: tuple[str, ...] = (), without: tuple[str, ...] = ()
+    *functions: Callable[..., Any],
+    positional: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+    unlisted: tuple[str, ...] = (),
 ) -> Callable[[Callable], Callable]:
     """A decorator: the command takes the arguments of the functions, beside those that it declares itself.
 
     functions: whose arguments are passed on; what one of several requires and another lacks becomes optional.
     positional: arguments that are given without their names, in this order.
     without: arguments that the command line does not take.
+    unlisted: arguments that take other names than those of the registry.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,7 +67,8 @@ def derived(
             default = parameter.default
             if default is inspect.Parameter.empty and name not in declared and not all(name in some for some in shared):
                 default = None
-            options.append(option(name, parameter.annotation, default, texts.get(name, ""), where=name in positional))
+            text, listed = texts.get(name, ""), name not in unlisted
+            options.append(option(name, parameter.annotation, default, text, where=name in positional, listed=listed))
         options.sort(key=lambda each: positional.index(each.name) if each.name in positional else len(positional))
         signature = inspect.Signature(options, return_annotation=None)
         several = [each.name for each in options if each.kind is inspect.Parameter.VAR_POSITIONAL]
@@ -86,7 +91,13 @@ def derived(
 
 
 def option(
-    name: str, annotation: Any, default: Any, text: str, group: str | None = None, where: bool = False
+    name: str,
+    annotation: Any,
+    default: Any,
+    text: str,
+    group: str | None = None,
+    where: bool = False,
+    listed: bool = True,
 ) -> inspect.Parameter:
     """One option of a command.
 
@@ -96,10 +107,11 @@ def option(
     text: what it is.
     group: heading above it in the help.
     where: whether it is given by its place alone.
+    listed: whether the help lists the names of the registry, where it takes such.
     """
     kind, many = shell_type(annotation)
     required = default is inspect.Parameter.empty
-    if name in LISTED:
+    if listed and name in LISTED:
         text = f"{text.rstrip('.')}: {', '.join(registry.names(LISTED[name]))}."
     told: dict[str, Any] = {"help": _sentence(text), "allow_leading_hyphen": name == "boundary"}
     if kind is dict:

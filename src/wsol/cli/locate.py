@@ -1,4 +1,4 @@
-"""`wsol locate` and `wsol export`: boxes of photos, and of heatmaps that were stored."""
+"""`wsol locate` and `wsol cut`: boxes of photos, and of heatmaps that were stored."""
 
 import inspect
 from pathlib import Path
@@ -36,7 +36,7 @@ def locate(
     out.print(f"{output}: {count} photos located")
 
 
-def _export(
+def _cut(
     source: Path,
     *,
     output: Path,
@@ -58,9 +58,9 @@ def _export(
         raise WsolError(f"{output}: the heatmaps are read from here; give another --output")
     classes, results = read_heatmaps(source, threshold)
     count = write_results(results, output, classes, formats.values(), overwrite)
-    out.print(f"{output}: {count} photos exported")
+    out.print(f"{output}: {count} photos cut")
 
 
-@derived(_export, positional=("source",))
-def export(**given: Any) -> None:
-    _export(**given)
+@derived(_cut, positional=("source",))
+def cut(**given: Any) -> None:
+    _cut(**given)

@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional
 from torchvision.tv_tensors import BoundingBoxes
 
 from wsol.data.dataset import Dataset
+from wsol.data.inputs import framed
 from wsol.errors import WsolError
 
 
@@ -49,19 +50,6 @@ def _cropped(shown: Any, size: int, chance: torch.Generator) -> Any:
 def evaluation_view(image: Image.Image, size: int, crop: bool = False) -> Float[Tensor, "3 S S"]:
     """`framed` as a tensor."""
     return to_tensor(framed(image, size, crop))
-
-
-def framed(image: Image.Image, size: int, crop: bool = False) -> Image.Image:
-    """The photo resized straight to `size`, so that the whole object is seen; Pillow's bilinear.
-
-    image: The photo, RGB.
-    size: The side of the view in pixels.
-    crop: Resize to 8/7 of `size` (256 for 224) instead, and keep the centre.
-    """
-    large = size * 8 // 7 if crop else size
-    margin = (large - size) // 2
-    image = image.resize((large, large), Image.Resampling.BILINEAR)
-    return image.crop((margin, margin, margin + size, margin + size))
 
 
 def ten_crop(image: Image.Image, size: int) -> Float[Tensor, "10 3 S S"]:

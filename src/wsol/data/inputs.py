@@ -13,7 +13,7 @@ from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Union
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image
 
 from wsol.data.images import find_images, open_image, to_rgb
@@ -250,3 +250,21 @@ def one_large_at_a_time(path: Path) -> Iterator[None]:
         large = False
     with _one_large if large else nullcontext():
         yield
+
+
+def framed(image: Image.Image, size: int, crop: bool = False) -> Image.Image:
+    """The photo resized straight to `size`, so that the whole object is seen; Pillow's bilinear.
+
+    image: The photo, RGB.
+    size: The side of the view in pixels.
+    crop: Resize to 8/7 of `size` (256 for 224) instead, and keep the centre.
+    """
+    large = size * 8 // 7 if crop else size
+    margin = (large - size) // 2
+    image = image.resize((large, large), Image.Resampling.BILINEAR)
+    return image.crop((margin, margin, margin + size, margin + size))
+
+
+def view_of(image: Image.Image, size: int) -> Float[np.ndarray, "3 {size} {size}"]:
+    """`framed` as float32 in [0, 1]: what networks look at, as `wsol.data.crops.evaluation_view` without torch."""
+    return np.array(framed(image, size)).transpose(2, 0, 1).astype(np.float32) / np.float32(255)

@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from wsol.answer import AnyLocalizer
 from wsol.data import Dataset, readable
 from wsol.data.crops import Batch, EvaluationImages, collate, ten_crop
 from wsol.data.layouts.metadata import Metadata
 from wsol.data.loading import Loader
 from wsol.errors import WsolError, listed
 from wsol.evaluation.score_maps import ScoreMaps, write_map, write_predictions
-from wsol.localizer import Localizer
 from wsol.metrics import SIZE, Protocol, ranks
 from wsol.system import processes
 from wsol.system.console import bar
@@ -46,7 +46,7 @@ class Seen:
 
 
 def looked_at(
-    localizer: Localizer,
+    localizer: AnyLocalizer,
     photos: Dataset,
     protocol: Protocol,
     batch_size: int,
@@ -80,7 +80,7 @@ def looked_at(
         warnings.warn(f"{len(unreadable)} of {len(photos)} photos are skipped: {names}", stacklevel=2)
 
 
-def _seen(localizer: Localizer, photos: Dataset, protocol: Protocol, batch: Batch, crops: bool) -> Iterator[Seen]:
+def _seen(localizer: AnyLocalizer, photos: Dataset, protocol: Protocol, batch: Batch, crops: bool) -> Iterator[Seen]:
     indices = batch.indices.tolist()
     labels = torch.tensor([photos.samples[index].label for index in indices])
     answer = localizer.look(batch.images, labels[:, None])
@@ -97,7 +97,7 @@ def _seen(localizer: Localizer, photos: Dataset, protocol: Protocol, batch: Batc
         yield Seen(index, heatmap, tuple(batch.sizes[i].tolist()), places[i], best[i], box, *more)
 
 
-def _over_crops(localizer: Localizer, photos: Dataset, indices: list[int]) -> Float[Tensor, "b k"]:
+def _over_crops(localizer: AnyLocalizer, photos: Dataset, indices: list[int]) -> Float[Tensor, "b k"]:
     """Scores averaged over four corners, centre and their mirror images (the papers' classification figures)."""
     crops = (ten_crop(photos.image(index), localizer.image_size) for index in indices)
     return torch.stack([localizer.scores(localizer.judge(views)).mean(0) for views in crops])

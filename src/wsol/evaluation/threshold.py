@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from wsol.answer import AnyLocalizer
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data import Cases, Dataset, open_data
 from wsol.data.dataset import NoSplit
 from wsol.errors import WsolError
 from wsol.evaluation.collection import looked_at
-from wsol.localizer import Localizer
 from wsol.metrics import CLOVA, BoxAccuracy, Protocol
 
 
 def choose_threshold(
-    localizer: Localizer, photos: Dataset, batch_size: int = 32, workers: int = 2, skip: bool = False
+    localizer: AnyLocalizer, photos: Dataset, batch_size: int = 32, workers: int = 2, skip: bool = False
 ) -> float:
     """The threshold of the best MaxBoxAcc.
 
@@ -36,7 +36,7 @@ def choose_threshold(
     return best
 
 
-def settled(given: Threshold | None, protocol: Protocol, localizer: Localizer) -> tuple[Threshold, str] | None:
+def settled(given: Threshold | None, protocol: Protocol, localizer: AnyLocalizer) -> tuple[Threshold, str] | None:
     """The threshold that needs no photo, and who chose it; None where validation photos may choose."""
     if given is not None:
         check_threshold(given)

@@ -6,21 +6,20 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, overload
 
-import torch
+import numpy as np
 from jaxtyping import Float
 
+from wsol.answer import AnyLocalizer
 from wsol.boxes.rule import Threshold
-from wsol.data.crops import evaluation_view
-from wsol.data.inputs import Held, Input, open_reduced
+from wsol.data.inputs import Held, Input, open_reduced, view_of
 from wsol.errors import WsolError
-from wsol.localizer import Localizer
 from wsol.locating.result import Keep, Result, find, frame
 
 if TYPE_CHECKING:
     import pandas
 
 BadImage = Literal["raise", "skip"]
-View = Float[torch.Tensor, "3 S S"]
+View = Float[np.ndarray, "3 S S"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,7 +34,7 @@ class Results:
     threshold, classes, keep, batch_size, on_bad_image: as `wsol.locate` takes them.
     """
 
-    localizer: Localizer
+    localizer: AnyLocalizer
     photos: list[Input] | Iterator[Input]
     threshold: Threshold
     classes: int
@@ -70,11 +69,11 @@ class Results:
     def __iter__(self) -> Iterator[Result]:
         localizer, opened = self.localizer, _opened(self.photos, self.localizer.image_size, self.on_bad_image)
         while batch := list(islice(opened, self.batch_size)):
-            answer = localizer.look(torch.stack([view for *_, view in batch]), best=self.classes)
-            boxes = [None] * len(batch) if answer.boxes is None else answer.boxes.double().numpy()[:, None]
-            scores = answer.scores.gather(1, answer.classes).tolist()
+            answer = localizer.look(np.stack([view for *_, view in batch]), best=self.classes)
+            boxes = [None] * len(batch) if answer.boxes is None else answer.boxes.astype(np.float64)[:, None]
+            scores = np.take_along_axis(answer.scores, answer.classes, 1).tolist()
             unsure = answer.unsure.tolist()
-            rows = zip(batch, scores, answer.classes.tolist(), answer.heatmaps.numpy(), boxes, unsure, strict=True)
+            rows = zip(batch, scores, answer.classes.tolist(), answer.heatmaps, boxes, unsure, strict=True)
             for (name, held, size, _), row_scores, labels, heatmaps, box, unknown in rows:
                 how = (size, self.threshold, self.keep, box, localizer.background)
                 findings = tuple(
@@ -108,6 +107,6 @@ def _opened(
                 raise WsolError(f"{error}. Or skip such photos: --on-bad-image skip") from error
             warnings.warn(f"skipped: {error}", stacklevel=2)
             continue
-        view = evaluation_view(image, side)
+        view = view_of(image, side)
         del image
         yield given.name, held, size, view

@@ -76,7 +76,8 @@ class ACoL(Method):
         maps_a = choose(prediction.evidence["maps_a"], classes)
         if heads == "a":
             return maps_a
-        features = prediction.evidence["features"].repeat_interleave(classes.shape[1], dim=0)
+        features = prediction.evidence["features"]
+        features = features[:, None].expand(-1, classes.shape[1], -1, -1, -1).flatten(0, 1)
         _, maps_b = self.head_b(erase(features, self.discriminative(maps_a).flatten(0, 1)))
         maps_b = choose(maps_b, classes.reshape(-1, 1)).view_as(maps_a)
         return maps_b if heads == "b" else fuse(maps_a, maps_b)

@@ -59,17 +59,17 @@ class Regressor(Method):
 
     def boxes(self, images: Images) -> Float[Tensor, "b 4"]:
         """x0 y0 x1 y1 in units."""
-        return self.box_head(self.backbone(images), images.shape[-1] / self.unit(images))
+        return self.box_head(self.backbone(images), int(images.shape[-1]) / self.unit(images))
 
     def unit(self, images: Images) -> float:
         """Pixels of the images that one unit stands for."""
-        return self.stride if self.box_unit == "grid" else images.shape[-1]
+        return self.stride if self.box_unit == "grid" else int(images.shape[-1])
 
     def predict(self, images: Images) -> Prediction:
         shares = (self.boxes(images) * self.unit(images) / images.shape[-1]).clamp(0, 1)
         low, high = shares.split(2, 1)
         corners = torch.cat([torch.minimum(low, high), torch.maximum(low, high)], 1)
-        return Prediction(shares.new_zeros(len(images), self.classes), {"box": corners}, corners)
+        return Prediction(shares.new_zeros(images.shape[0], self.classes), {"box": corners}, corners)
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         return drawn(prediction.evidence["box"], GRID)[:, None].expand(-1, classes.shape[1], -1, -1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wsol.errors import WsolError
 from wsol.methods.contract import Images, Method, Prediction
+from wsol.nn.written import is_written
 from wsol.readouts.contract import Readout
 
 CHUNK = 16  # classes whose heatmaps are in memory at once
@@ -42,7 +43,7 @@ class CCAM(Readout):
         """Raises WsolError where heatmaps do not differ by class, and for more best classes than there are."""
         ranked = prediction.logits.argsort(1, descending=True)
         extremes = method.heatmaps(prediction, ranked[:, [0, -1]])
-        if torch.equal(extremes[:, 0], extremes[:, 1]) and (extremes != extremes[..., :1, :1]).any():
+        if not is_written() and alike(extremes):
             raise WsolError(
                 f"the heatmaps of {type(method).__name__} do not differ by class, so ccam cannot combine them; "
                 f"use another read-out"
@@ -69,3 +70,8 @@ class CCAM(Readout):
             "difference": first - last,
             "top": first,
         }[self.form]
+
+
+def alike(heatmaps: Float[Tensor, "b 2 h w"]) -> bool:
+    """Whether two classes have one map, which says something."""
+    return torch.equal(heatmaps[:, 0], heatmaps[:, 1]) and bool((heatmaps != heatmaps[..., :1, :1]).any())

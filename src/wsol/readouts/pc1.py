@@ -8,8 +8,11 @@ from torch import Tensor
 
 from wsol.methods.contract import Images, Method, Prediction
 from wsol.nn.maps import min_max
+from wsol.nn.written import is_written
 from wsol.readouts.contract import Readout
 from wsol.readouts.features import features_at
+
+SQUARINGS = 16  # leave of another component its ratio to the first, to the power of 65536
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,20 @@ def first_component(samples: Float[Tensor, "b c p"]) -> Float[Tensor, "b p"]:
     """The direction, up to its factor, along which c samples vary most; from the smaller of two scatter matrices."""
     centred = samples - samples.mean(1, keepdim=True)
     if samples.shape[1] < samples.shape[2]:
-        combination = torch.linalg.eigh(centred @ centred.mT).eigenvectors[..., -1:]
-        return (centred.mT @ combination)[..., 0]
-    return torch.linalg.eigh(centred.mT @ centred).eigenvectors[..., -1]
+        return (centred.mT @ strongest(centred @ centred.mT)[..., None])[..., 0]
+    return strongest(centred.mT @ centred)
+
+
+def strongest(scatter: Float[Tensor, "b s s"]) -> Float[Tensor, "b s"]:
+    """The eigenvector of the largest eigenvalue, up to its factor."""
+    if not is_written():
+        return torch.linalg.eigh(scatter).eigenvectors[..., -1]
+    for _ in range(SQUARINGS):  # a graph has no eigenvectors; the square of a matrix has the same, further apart
+        scatter = scatter / scatter.diagonal(dim1=1, dim2=2).sum(1)[:, None, None].clamp(min=1e-30)
+        scatter = scatter @ scatter
+    column = scatter.diagonal(dim1=1, dim2=2).argmax(1)[:, None, None].expand(-1, scatter.shape[1], 1)
+    vector = scatter.gather(2, column)[..., 0]
+    return vector / vector.norm(dim=1, keepdim=True).clamp(min=1e-30)
 
 
 def frame_share(heatmaps: Float[Tensor, "b h w"]) -> Float[Tensor, "b 1 1"]:

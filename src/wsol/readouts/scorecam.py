@@ -10,6 +10,7 @@ from torch import Tensor
 from wsol.errors import WsolError
 from wsol.methods.contract import Images, Method, Prediction
 from wsol.nn.maps import choose, min_max, resize
+from wsol.nn.written import is_written
 from wsol.readouts.contract import Readout
 from wsol.readouts.features import features_at
 
@@ -30,7 +31,7 @@ class ScoreCAM(Readout):
 
     boundary: where features are read, by name or index.
     channels: how many channels are tried, those that vary most over the map first; 0 for all.
-    batch: masked photos in one prediction.
+    batch: masked photos in one prediction, but at least one of each photo.
     softmax: over "channels" or over "classes".
     """
 
@@ -49,7 +50,7 @@ class ScoreCAM(Readout):
     ) -> Float[Tensor, "b n h w"]:
         """Raises WsolError where the method scores all classes alike: then no mask is better than another."""
         logits = prediction.logits
-        if logits.shape[1] > 1 and (logits == logits[:, :1]).all():
+        if logits.shape[1] > 1 and not is_written() and (logits == logits[:, :1]).all():
             raise WsolError(
                 f"{type(method).__name__} scores all classes alike; scorecam needs a method that classifies"
             )
@@ -63,13 +64,13 @@ class ScoreCAM(Readout):
     def weights(
         self, method: Method, images: Images, features: Float[Tensor, "b c h w"], classes: Int[Tensor, "b n"]
     ) -> Float[Tensor, "b c n"]:
-        b, c = features.shape[:2]
-        channels, scores = features.flatten(0, 1), []
-        for index in torch.arange(b * c, device=images.device).split(self.batch):
-            photo = index // c
-            masks = min_max(resize(channels[index][:, None], (images.shape[-2], images.shape[-1])))
-            scores.append(self.scores(method, images[photo] * masks, classes[photo]))
-        scores = torch.cat(scores).view(b, c, -1)
+        scores = []
+        for some in features.split(self.batch if is_written() else max(1, self.batch // images.shape[0]), 1):
+            masks = min_max(resize(some, (images.shape[-2], images.shape[-1])))
+            masked = (images[:, None] * masks[:, :, None]).flatten(0, 1)
+            asked = classes[:, None].expand(-1, some.shape[1], -1).flatten(0, 1)
+            scores.append(self.scores(method, masked, asked).unflatten(0, (-1, some.shape[1])))
+        scores = torch.cat(scores, 1)
         if self.softmax == "channels":
             return scores.softmax(1)
         return scores - self.scores(method, torch.zeros_like(images), classes)[:, None]

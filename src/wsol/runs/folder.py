@@ -17,7 +17,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -31,11 +31,11 @@ from wsol.localizer import Localizer
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
 from wsol.readouts.contract import Own, Readout
+from wsol.runs import Checkpoint
 from wsol.runs.settings import Resolved, plain, resolve
 from wsol.system import processes
 from wsol.system.files import read_json, unreadable, write_json, write_whole
 
-Checkpoint = Literal["best", "last"]
 RETRAIN = "train again"
 
 

@@ -20,6 +20,7 @@ from starlette.types import Lifespan
 from wsol import registry
 from wsol.boxes.rule import Threshold
 from wsol.errors import WsolError
+from wsol.localizer import Localizer
 from wsol.locating.result import Keep, Result
 from wsol.serve import pictures, thresholds
 from wsol.serve.guard import HOSTS, Guard
@@ -190,8 +191,8 @@ class Pages:
     def _choose(self) -> dict[str, Any]:
         with self.reviewing, self.tried.lock:
             choice = thresholds.choose(self.queue, self.tried.localizer, self.usual)
-            if choice.kept:
-                self.tried.localizer = replace(self.tried.localizer, threshold=choice.new)
+            if choice.kept and isinstance(localizer := self.tried.localizer, Localizer):
+                self.tried.localizer = replace(localizer, threshold=choice.new)
         return asdict(choice)
 
     def _number(self, request: Request) -> int:

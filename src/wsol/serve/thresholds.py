@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from wsol.answer import AnyLocalizer
 from wsol.boxes.rule import Threshold
 from wsol.errors import WsolError
-from wsol.localizer import Localizer
 from wsol.locating.locate import locate
 from wsol.locating.result import Result
 from wsol.metrics import CLOVA, BoxAccuracy
@@ -42,7 +42,7 @@ class Choice:
     said: str
 
 
-def choose(queue: Queue, localizer: Localizer, usual: bool = True) -> Choice:
+def choose(queue: Queue, localizer: AnyLocalizer, usual: bool = True) -> Choice:
     """Chooses the threshold by the boxes that a person left, and stores it in the run where it is the run's and better.
 
     usual: whether the run was opened as `wsol.load` opens it by itself, since it keeps one threshold, of its own
@@ -97,7 +97,7 @@ def _measured(cases: list[Case], threshold: Threshold) -> dict[str, Any]:
     return metric.compute()
 
 
-def _why_not(queue: Queue, localizer: Localizer, usual: bool) -> str | None:
+def _why_not(queue: Queue, localizer: AnyLocalizer, usual: bool) -> str | None:
     """Why the run may not keep a threshold that was chosen on these heatmaps; None where it may."""
     if localizer.folder is None:
         return f"{localizer.name or 'this network'} is no run folder"
@@ -110,7 +110,7 @@ def _why_not(queue: Queue, localizer: Localizer, usual: bool) -> str | None:
     return None
 
 
-def _same_heatmaps(queue: Queue, localizer: Localizer) -> bool:
+def _same_heatmaps(queue: Queue, localizer: AnyLocalizer) -> bool:
     """Whether the network, asked again, gives the heatmap that is stored of the surest photo."""
     stored: Result = queue.result(queue.order[-1])
     (again,) = locate(localizer, stored.photo)

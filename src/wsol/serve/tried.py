@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from wsol import registry
+from wsol.answer import AnyLocalizer
 from wsol.boxes.rule import Threshold
 from wsol.data.images import image_size
 from wsol.errors import WsolError
@@ -56,7 +57,7 @@ class Tried:
     localizer: the network, asked by one request at a time.
     """
 
-    localizer: Localizer
+    localizer: AnyLocalizer
     photos: dict[int, Dropped] = field(default_factory=dict)
     looked: dict[tuple[int, str], Result] = field(default_factory=dict)
     readouts: dict[str, str] | None = None
@@ -128,9 +129,9 @@ class Tried:
             write_results([result], folder, list(self.localizer.classes), find_formats("coco").values())
             return f"{stem}.coco.json", (Path(folder) / "coco.json").read_bytes()
 
-    def asked(self, readout: str) -> Localizer:
+    def asked(self, readout: str) -> AnyLocalizer:
         """The network, asked in a way that `allowed` names."""
-        if readout == AS_OPENED:
+        if readout == AS_OPENED or not isinstance(self.localizer, Localizer):
             return self.localizer
         if readout == "own":
             return replace(self.localizer, readout=Own(), threshold="auto", threshold_source="auto")
@@ -138,26 +139,29 @@ class Tried:
 
     def allowed(self) -> dict[str, str]:
         """The read-outs that the network can be asked by, and what each one does; tried once, on a grey image."""
+        if not isinstance(self.localizer, Localizer):
+            return {AS_OPENED: "the read-out with which the file was written"}
         with self.lock:
             if self.readouts is None:
                 self.readouts = {AS_OPENED: self.localizer.readout.about}
                 for entry in registry.entries("readouts"):
                     with suppress(WsolError):
                         kind = registry.find("readouts", entry.name)
-                        if type(self.localizer.readout) is not kind and self._allows(entry.name, kind):
+                        if type(self.localizer.readout) is not kind and _allows(self.localizer, entry.name, kind):
                             self.readouts[entry.name] = kind.about
             return self.readouts
 
-    def _allows(self, name: str, kind: type) -> bool:
-        cheap = {"channels": 1} if any(each.name == "channels" for each in fields(kind)) else {}
-        asked = replace(self.localizer, readout=Own() if name == "own" else find_readout(name, cheap))
-        side = self.localizer.image_size
-        try:
-            # two classes apart in brightness, so that a constant image is not all that is seen
-            asked.look(torch.linspace(0, 1, side).expand(1, 3, side, side))
-        except (WsolError, RuntimeError):
-            return False
-        return True
+
+def _allows(localizer: Localizer, name: str, kind: type) -> bool:
+    cheap = {"channels": 1} if any(each.name == "channels" for each in fields(kind)) else {}
+    asked = replace(localizer, readout=Own() if name == "own" else find_readout(name, cheap))
+    side = localizer.image_size
+    try:
+        # two classes apart in brightness, so that a constant image is not all that is seen
+        asked.look(torch.linspace(0, 1, side).expand(1, 3, side, side))
+    except (WsolError, RuntimeError):
+        return False
+    return True
 
 
 def _frames(content: bytes) -> str:

@@ -11,8 +11,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from wsol.metrics import IOUS
-
 # of the Okabe-Ito palette, which colour-blind people can tell apart
 FOUND, TRUE = (230, 159, 0), (255, 255, 255)
 LINES = ((0, 114, 178), (213, 94, 0), (0, 158, 115))
@@ -113,6 +111,8 @@ def curves(runs: dict[str, dict[str, Any]]) -> Image.Image:
 
     runs: name -> the figures of `evaluate`. A dot marks the threshold at which the run's boxes are cut.
     """
+    from wsol.metrics import IOUS  # by torch, which pictures of results do not need
+
     figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
     panels = figure.subplots(1, len(IOUS), sharey=True)
     for panel, iou in zip(panels, IOUS, strict=True):

@@ -1,0 +1,78 @@
+"""How an exported network's boxes differ from those of its run, photo by photo.
+
+python benchmarks/portable.py runs/cam runs/bas --data CUB_200_2011 --output portable.md
+"""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from cyclopts import App
+
+import wsol
+from wsol.data import Creatures
+from wsol.data.images import find_images
+
+app = App(help=__doc__)
+READOUTS: dict[str, dict[str, Any]] = {"own": {}, "ccam": {}, "mean": {}, "pc1": {}, "scorecam": {"channels": 16}}
+
+
+@app.default
+def main(*runs: Path, data: str, photos: int = 500, output: Path | None = None) -> None:
+    """
+    runs: run folders.
+    data: a folder of photos, or `creatures`.
+    photos: at most so many, spread over it.
+    output: a Markdown table.
+    """
+    torch.set_num_threads(1)
+    given = chosen(data, photos)
+    lines = [
+        f"{len(given)} photos of {Path(data).name}. Distance: of the farthest corner, pixels of the photo. Made by"
+    ]
+    lines += ["`python benchmarks/portable.py`, see there.", ""]
+    lines += ["| run | read-out | other class | within 1 pixel | largest distance | s, run | s, file |"]
+    lines += ["|---|---|" + "---:|" * 5]
+    for run in runs:
+        for readout, settings in READOUTS.items():
+            try:
+                lines.append(row(run, given, readout, settings))
+            except wsol.WsolError as error:
+                lines.append(f"| {run.name} | {readout} | {error} |")
+            print(lines[-1], flush=True)
+    if output is not None:
+        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def chosen(data: str, most: int) -> list[Any]:
+    if data == "creatures":
+        shown = Creatures("test", images=most)
+        return [shown.image(index) for index in range(most)]
+    paths = [path for path, _ in find_images(data)]
+    return paths[:: -(-len(paths) // most)]
+
+
+def row(run: Path, photos: list[Any], readout: str, settings: dict[str, Any]) -> str:
+    asked: dict[str, Any] = {"readout": readout, "settings": settings or None}
+    with TemporaryDirectory() as folder:
+        file = wsol.export_network(run, Path(folder) / "network.onnx", **asked)
+        spent, results = [], []
+        for network in (wsol.load(run, **asked), wsol.load(file)):
+            began = time.perf_counter()
+            results.append(list(wsol.locate(network, photos)))
+            spent.append((time.perf_counter() - began) / len(photos))
+    pairs = list(zip(*results, strict=True))
+    others = sum(here.name != there.name for here, there in pairs)
+    distances = np.array([abs(here.boxes - there.boxes).max() for here, there in pairs])
+    within = (distances <= 1).mean()
+    return (
+        f"| {run.name} | {readout} | {others} | {within:.1%} | {distances.max():.3f} | "
+        f"{spent[0]:.3f} | {spent[1]:.3f} |"
+    )
+
+
+if __name__ == "__main__":
+    app()
