@@ -32,5 +32,13 @@ def fields(app, what, name, thing, options, lines):
     lines[:] = text
 
 
+def titled(app, page, content):
+    """Tables that a command wrote have no title; they are reached from results.md."""
+    if page.startswith("results/"):
+        name = page.removeprefix("results/").removesuffix("/table")
+        content[0] = f"---\norphan: true\n---\n\n# {name}\n\n{content[0]}"
+
+
 def setup(app):
+    app.connect("source-read", titled)
     app.connect("autodoc-process-docstring", fields)

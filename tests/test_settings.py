@@ -30,6 +30,10 @@ def test_the_caller_wins_over_the_recipe_and_the_recipe_over_the_defaults(tmp_pa
     assert (options["sigma"], options["boundary"], options["erase_threshold"]) == (4.0, "a", 0.7)
 
 
+def test_a_path_is_as_good_as_its_text() -> None:
+    assert resolve(stack("cam"), None, {"weights": Path("a/b.safetensors")}).settings.weights == "a/b.safetensors"
+
+
 @pytest.mark.parametrize(("method", "recipe"), ALL)
 def test_every_recipe_resolves_for_a_known_backbone(method: str, recipe: str) -> None:
     settings = resolve(stack(method), recipe, {}).settings

@@ -1,6 +1,7 @@
 """Values from YAML, JSON, callers and the command line, as annotations want them."""
 
 import math
+import os
 from contextlib import suppress
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -24,6 +25,8 @@ def cast(value: Any, kind: Any, where: str) -> Any:
                     return number
         if choice in (int, str, bool, dict) and type(value) is choice:
             return value
+        if choice is str and isinstance(value, os.PathLike):
+            return os.fspath(value)
     wanted: list[str] = []
     for choice in choices:
         literal = get_origin(choice) is Literal
