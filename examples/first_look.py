@@ -1,7 +1,7 @@
 # %% [markdown]
 # # A first look
-# Cells of a notebook, for Jupyter (by jupytext) or an editor that knows `# %%`; also a script. Photos of creatures stand
-# for yours: `wsol.train("bas", "photos", ...)` takes a folder of class folders.
+# Cells of a notebook, for Jupyter (by jupytext) or an editor that knows `# %%`; also a script. Photos of creatures
+# stand for yours: `wsol.train("bas", "photos", ...)` takes a folder of class folders.
 
 # %%
 import wsol

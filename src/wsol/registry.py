@@ -69,6 +69,7 @@ OURS: dict[Kind, dict[str, str]] = {
     "layouts": {
         "creatures": "wsol.data.layouts.creatures:Creatures",
         "csv": "wsol.data.layouts.table:Csv",
+        "coco": "wsol.data.layouts.coco:Coco",
         "cub": "wsol.data.layouts.cub:CUB",
         "voc": "wsol.data.layouts.voc:VOC",
         "caltech256": "wsol.data.layouts.caltech256:Caltech256",

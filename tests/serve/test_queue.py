@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import wsol
+from wsol.data import open_data
 from wsol.errors import WsolError
 from wsol.export import read_heatmaps
 from wsol.locating.result import Finding, Result
@@ -141,6 +142,18 @@ def test_checked_photos_are_written_with_who_decided_and_again_over_them(queue: 
     assert {row["decided"] for row in coco["annotations"] if row["image_id"] > 2} == {""}
     assert len(list((found / "reviewed" / "yolo" / "images").rglob("*.jpg"))) == 8
     assert (found / "results.jsonl").is_file()  # what the network said stays beside it
+
+
+def test_a_run_is_measured_by_what_a_person_decided_alone(queue: Queue, run: Run, found: Path) -> None:
+    first = queue.results[0]
+    queue.answer(0, first.path, "boxes", said(0, queue, [["Tufted cap", (1, 2, 30, 40)]]))
+    queue.answer(1, queue.results[1].path, "none")
+    queue.write("coco")
+    with pytest.warns(UserWarning, match="7 of 8 photos have no annotation that counts"):
+        checked = open_data(found / "reviewed" / "coco.json", None)
+    assert [(sample.path, checked.classes[sample.label]) for sample in checked.samples] == [(first.photo, "Tufted cap")]
+    assert checked.truth(0).boxes.tolist() == [[1, 2, 30, 40]]
+    assert wsol.evaluate(run, checked, threshold=0.5)["images"] == 1
 
 
 def test_photos_that_moved_are_found_by_their_folder(run: Run, found: Path, photos: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """COCO's detection format: coco.json, with categories from 1, and coco_results.json, a detector's results on it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class CocoWriter(OneFile):
     coco_results.json is what `COCO.loadRes` takes: the same boxes; their `score` says how likely class and box are both
     right.
 
+    `info.photos` is the folder from which the names of photos count, where they have one.
+
     Boxes, width and height are those of the upright photo. Where EXIF turns it, its entry says `exif_orientation`, and
     upright/ holds a copy without EXIF.
     """
@@ -38,10 +41,9 @@ class CocoWriter(OneFile):
         self.waiting = open(folder / "coco.annotations.part", "w+", encoding="utf-8")
         self.results = open(folder / "coco_results.json.part", "w", encoding="utf-8")
         self.images, self.annotations, self.upright = 0, 0, Upright()
+        self.folders: set[str] = set()
         self.results.write("[")
-        self.file.write(
-            '{"info": {"description": "boxes located by wsol, in upright photos (EXIF applied)"}, "images": ['
-        )
+        self.file.write('{"images": [')
 
     def add(self, result: Result) -> None:
         width, height = result.size
@@ -50,6 +52,8 @@ class CocoWriter(OneFile):
             image["exif_orientation"] = turned
         add_entry(self.file, image, self.images)
         self.images += 1
+        if isinstance(result.photo, Path):
+            self.folders.add(os.path.abspath(result.photo).removesuffix(result.path))
         for finding in result.findings:
             masks = finding.masks(result.size, result.threshold)
             rows = zip(
@@ -81,7 +85,11 @@ class CocoWriter(OneFile):
         for line in self.waiting:
             self.file.write(line)
         categories = [{"id": label, "name": name} for label, name in enumerate(self.classes, 1)]
-        self.file.write('],\n"categories": ' + json.dumps(categories, ensure_ascii=False) + "}\n")
+        self.file.write('],\n"categories": ' + json.dumps(categories, ensure_ascii=False))
+        info = {"description": "boxes located by wsol, in upright photos (EXIF applied)"}
+        if len(self.folders) == 1 and (folder := self.folders.pop()):
+            info["photos"] = folder
+        self.file.write(',\n"info": ' + json.dumps(info, ensure_ascii=False) + "}\n")
         self.results.write("]\n")
         self.results.close()
         super().close()
