@@ -12,6 +12,7 @@ html_show_copyright = False
 html_show_sphinx = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath"]
+default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
