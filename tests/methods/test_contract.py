@@ -201,9 +201,30 @@ class OverflowsInHalfPrecision(CAM):
         return {"classification": cross_entropy(logits, labels) / float(logits.dtype != torch.bfloat16)}
 
 
+class ReadsThePhotos(CAM):
+    def loss(self, images, labels):
+        return {"classification": super().loss(images, labels)["classification"] * (1 + images.mean())}
+
+
+class WakesTheBackbone(CAM):
+    def loss(self, images, labels):
+        for module in self.backbone.modules():
+            module.training = True
+        return super().loss(images, labels)
+
+
+class TrainsWhatIsFrozen(CAM):
+    def loss(self, images, labels):
+        self.backbone.requires_grad_(True)
+        return super().loss(images, labels)
+
+
 @pytest.mark.parametrize(
     ("method", "sentence"),
     [
+        (ReadsThePhotos, "differs with the setting cache_features"),
+        (WakesTheBackbone, "training changes .*running_mean"),
+        (TrainsWhatIsFrozen, "gives a gradient to 0.weight"),
         (NotFinite, "no single finite number"),
         (ForgetsItsHead, "no gradient to head.classifier.weight"),
         (LearnsFromPrediction, "prediction changes backbone"),

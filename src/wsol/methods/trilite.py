@@ -59,7 +59,7 @@ class TriLite(Method):
         normed = backbone.boundaries[-1] == "norm"
         self.backbone, self.alpha = backbone.cut(-2) if normed and token_norm == "pre" else backbone, alpha
         width = backbone.channels(-1)
-        self.splitter = nn.Sequential(nn.Conv2d(width, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        self.tri_head = nn.Sequential(nn.Conv2d(width, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         self.region_head, self.class_head = nn.Linear(width, classes), nn.Linear(width, classes)
         self.region_dropout, self.class_dropout = nn.Dropout(dropout), nn.Dropout(class_dropout)
 
@@ -86,7 +86,7 @@ class TriLite(Method):
 
     def regions(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r h w"]:
         """The share of each region in each cell: foreground, background, and ambiguous where there are three."""
-        return self.splitter(features).float().softmax(1)
+        return self.tri_head(features).float().softmax(1)
 
     def predict(self, images: Images) -> Prediction:
         features, class_token = self.tokens(images)
