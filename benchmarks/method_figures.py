@@ -310,10 +310,10 @@ DRAWINGS = {
     "trilite": Drawing(
         {
             "x": photo(0.6, 0),
-            "backbone": Node("frozen", 2.2, 0, "backbone\nof any training", 120),
+            "backbone": Node("test", 2.2, 0, "backbone\nfrozen", 120),
             "t": tensor(3.5, 0, "t"),
             "V": Node("test", 5.0, 0, "class head", 110),
-            "z": Node("found", 8.5, 0, "logits", 110),
+            "z": Node("found", 8.5, 0, "logits z", 110),
             "ce": Node("loss", 10.85, 0, "CE(z, y)", 140),
             "F": tensor(3.5, 1.15, "F"),
             "tri": Node("test", 5.0, 1.15, "TriHead\n3×3 convolution, BN,\nsoftmax of 3 maps", 140),

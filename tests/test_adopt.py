@@ -14,10 +14,10 @@ import wsol
 from wsol.boxes.rule import normalise
 from wsol.data import Creatures
 from wsol.errors import WsolError
-from wsol.runs.adopt import read_names
 from wsol.nn.maps import min_max
 from wsol.readouts.contract import Own
 from wsol.readouts.gradcam import GradCAM
+from wsol.runs.adopt import read_names
 
 
 def classifier(classes: int = 3) -> nn.Module:
@@ -115,7 +115,7 @@ def test_a_read_out_that_asks_for_no_class_needs_no_names(tmp_path: Path, readou
     named = wsol.load("timm:test_resnet", weights=weights, readout=readout, names=[str(k) for k in range(1000)])
     assert len(localizer.classes) == 1000
     assert torch.equal(localizer.look(shown).heatmaps, named.look(shown).heatmaps)
-    with pytest.raises(WsolError, match="whose classes are they.* or a read-out that asks for none"):
+    with pytest.raises(WsolError, match=r"whose classes are they.* or a read-out that asks for none"):
         wsol.load("timm:test_resnet", weights=weights, readout="gradcam")
     save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "three.safetensors")
     with pytest.raises(WsolError, match=r"three\.safetensors: weights do not fit"):

@@ -78,7 +78,9 @@ def test_kept_features_stand_for_the_frozen_stages_of_a_chain(boundary: str) -> 
     assert torch.equal(backbone(images), backbone(images))
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_base_patch16_siglip_224", "vit_small_patch14_reg4_dinov2"])
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "vit_base_patch16_siglip_224", "vit_small_patch14_reg4_dinov2"]
+)
 def test_kept_tokens_stand_for_a_frozen_transformer(name: str) -> None:
     side = 56 if "14" in name else 64
     backbone = Tokens(transformer(name, dynamic_img_size=True))
@@ -107,9 +109,9 @@ def test_what_the_features_cannot_give_is_refused_in_one_line() -> None:
     backbone, (images, _) = plain(), batch()
     backbone.freeze("b")
     with backbone.fed(backbone.frozen_features(images), 32) as stand_ins:
-        with pytest.raises(WsolError, match="changes the photos, .* leave cache_features out"):
+        with pytest.raises(WsolError, match=r"changes the photos, .* leave cache_features out"):
             backbone(stand_ins.flip(-1))
-        with pytest.raises(WsolError, match="needs the features at a, but those at b alone .* set freeze to a"):
+        with pytest.raises(WsolError, match=r"needs the features at a, but those at b alone .* set freeze to a"):
             backbone(stand_ins, until="a")
         with backbone.edited("a", torch.relu), pytest.raises(WsolError, match="needs the features at a"):
             backbone(stand_ins)

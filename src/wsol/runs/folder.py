@@ -104,7 +104,7 @@ class Run:
 
         load: whether the backbone's weights are read; not needed where a checkpoint follows.
 
-        Raises WsolError for hyper-parameters that the method refuses, and where it cannot be frozen as the settings say.
+        Raises WsolError for hyper-parameters that the method refuses, and where it cannot be frozen so.
         """
         settings = self.resolved.settings
         weights = None if settings.weights == "none" else settings.weights
