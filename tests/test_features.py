@@ -183,7 +183,7 @@ def test_features_too_large_for_16_bits_are_refused(tmp_path: Path, monkeypatch:
         ("eil", {"boundary": "layer1"}, "needs the features at layer1, but those at layer2 alone are cached"),
         ("ega", {}, "none may be frozen"),
         ("cam", {"freeze": "pool3"}, "no boundary 'pool3'"),
-        ("cam", {"freeze": None}, "say by freeze which are frozen"),
+        ("cam", {"freeze": "none"}, "say by freeze which are frozen"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_photo_is_run(

@@ -113,8 +113,8 @@ def test_a_step_leaves_the_frozen_backbone_as_it_is() -> None:
 def test_it_is_frozen_unless_somebody_says_otherwise() -> None:
     assert resolve(stack("trilite"), None, {}).settings.freeze == "all"
     assert resolve(stack("has+trilite"), None, {}).settings.freeze == "all"
-    assert resolve(stack("trilite"), None, {"freeze": None}).settings.freeze is None
-    assert resolve(stack("cam"), None, {}).settings.freeze is None
+    assert resolve(stack("trilite"), None, {"freeze": "none"}).settings.freeze == "none"
+    assert resolve(stack("cam"), None, {}).settings.freeze == "none"
 
 
 def test_order_of_photos_does_not_matter() -> None:

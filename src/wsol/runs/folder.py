@@ -112,7 +112,7 @@ class Run:
         map_stride = None if settings.map_stride == "own" else settings.map_stride
         backbone = build_backbone(settings.backbone, weights, settings.end, map_stride, settings.kept_strides, load)
         method = self.stack.build(backbone, len(self.classes), **self.resolved.options)
-        if settings.freeze is not None:
+        if settings.freeze != "none":
             method.freeze(settings.freeze)
         return method
 

@@ -41,7 +41,7 @@ class Settings:
     map_stride: image pixels per cell of the last map (16 or 8), or the library network's "own".
     kept_strides: strided stages at the end that keep their stride, earlier ones being lowered instead (BAS: 1).
     freeze: boundary of the backbone, by name or negative index, up to which nothing is learnt: eval mode, no gradients,
-        batch-norm statistics as they are; "all" for the whole backbone, None for none of it.
+        batch-norm statistics as they are; "all" for the whole backbone, "none" for nothing of it.
     cache_features: the frozen stages run once over all photos, and training reads what they gave from the disk. Photos
         are then seen whole, half of them mirrored, and not cropped at random.
     image_size: side of the square network input, pixels.
@@ -77,7 +77,7 @@ class Settings:
     end: str | None = None
     map_stride: int | Literal["own"] = 16
     kept_strides: int = 0
-    freeze: str | int | None = None
+    freeze: str | int = "none"
     cache_features: bool = False
     image_size: int = 224
     test_size: int | None = None
@@ -109,7 +109,7 @@ class Settings:
         for name, least in LEAST.items():
             if (value := getattr(self, name)) not in ("own", None) and not least <= value < math.inf:
                 raise WsolError(f"{name} cannot be {value}; it must be at least {least}")
-        if self.cache_features and self.freeze is None:
+        if self.cache_features and self.freeze == "none":
             raise WsolError("cache_features keeps what frozen stages give; say by freeze which are frozen, or all")
         if self.threshold is not None:
             check_threshold(self.threshold)

@@ -105,7 +105,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     loop = Loop(method, settings, len(training) // batch_size)
     views = TrainingImages(training, settings.image_size, settings.seed, boxes)
     check_views = EvaluationImages(validation, settings.image_size)
-    if settings.freeze is not None:
+    if settings.freeze != "none":
         console.print(_learning(method), highlight=False, soft_wrap=True)
     if settings.cache_features and settings.epochs:
         views, check_views = cached(loop, folder, training, validation, boxes)
