@@ -32,7 +32,7 @@ class TriLite(Method):
     On a network without class token, such as any convolutional one, t is the mean of the last map: that is ours. So is
     what photos of several classes mean: each is scored by itself (sigmoid), and the background may name none of them.
 
-    alpha: weight of the background's term (CUB: 100, ILSVRC: 500, OpenImages: 3; short trainings on own photos: about 1).
+    alpha: weight of the background's term (CUB: 100, ILSVRC: 500, OpenImages: 3; short trainings: about 1).
     channels: 3, or 2 for no ambiguous region.
     dropout: of the two regions' features.
     class_dropout: of the class token.
