@@ -415,6 +415,18 @@ def test_a_run_that_goes_on_at_a_constant_rate_is_that_of_more_epochs(tmp_path: 
     assert all(torch.equal(whole[name], longer[name]) for name in whole)
 
 
+def test_a_run_of_an_earlier_version_goes_on_with_the_settings_that_it_did_not_know(tmp_path: Path) -> None:
+    wsol.train("cam", splits(8), tmp_path, **SMALL)
+    about = json.loads((tmp_path / "run.json").read_text())
+    for name in ("freeze", "cache_features", "optimiser", "test_size"):
+        del about["settings"][name]
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    with pytest.raises(WsolError, match="begun with optimiser sgd, not adamw"):
+        wsol.train("cam", splits(8), tmp_path, resume=True, **SMALL | {"epochs": 3, "optimiser": "adamw"})
+    with pytest.warns(UserWarning, match="2 of 3 epochs are done"):
+        assert wsol.train("cam", splits(8), tmp_path, resume=True, **SMALL | {"epochs": 3}).figures()
+
+
 def test_a_batch_of_one_trains_and_says_what_is_wrong_where_it_cannot(tmp_path: Path) -> None:
     one = SMALL | {"batch_size": 1, "epochs": 1}
     assert wsol.train("cam", splits(3), tmp_path / "works", **one).figures()["epoch"] == 1

@@ -41,6 +41,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "has": "wsol.methods.has:HaS",
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",
+        "trilite": "wsol.methods.trilite:TriLite",
     },
     "backbones": {
         "vgg16": "wsol.backbones.vgg:VGG16",

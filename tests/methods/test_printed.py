@@ -32,6 +32,7 @@ PRINTED = {
     "has": {"hide_rate": 0.5, "patch": 32},  # Kumar Singh and Lee 2017: HaS-32
     "cutmix": {"mix_rate": 1.0, "mix_shape": 1.0},  # Yun et al. 2019: ImageNet
     "adl": {"drop_rate": 0.75, "drop_threshold": 0.8, "drop_at": (-3, -2, -1)},  # Choe and Shim 2019: VGG16
+    "trilite": {"alpha": 100.0, "channels": 3, "dropout": 0.5, "class_dropout": 0.5},  # Sabaghi and Oramas 2026: CUB
 }
 CASES = [(name, setting, value) for name, settings in PRINTED.items() for setting, value in settings.items()]
 

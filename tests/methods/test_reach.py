@@ -42,6 +42,11 @@ TABLE = {
     "has": {"classification": CLASSES},
     "cutmix": {"classification": CLASSES},
     "adl": {"classification": CLASSES},
+    "trilite": {
+        "classification": REST | {"class_head"},
+        "foreground": REST | {"tri_head", "region_head"},
+        "background": REST | {"tri_head", "region_head"},
+    },
 }
 NORMS = {"ega": {"clean": "norms", "adversarial": "twins"}}  # of the two sets of batch norms
 

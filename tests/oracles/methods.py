@@ -148,3 +148,36 @@ def attended(features: Tensor, threshold: float, dropped: bool) -> Tensor:
                 kept = float(value < threshold * highest) if dropped else 1 / (1 + math.exp(-value))
                 out[i, :, y, x] = kept * features[i, :, y, x]
     return out
+
+
+def trilite(method, images: Tensor, labels: list[int]) -> tuple[dict[str, float], list[Tensor]]:
+    """TriLite's three terms without alpha, and each photo's map; cell by cell, in eval mode, without dropout."""
+    sums = dict.fromkeys(("classification", "foreground", "background"), 0.0)
+    maps = []
+    conv, norm = method.tri_head
+    scale, shift, means, variances = (
+        values.tolist() for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    )
+    for image, label in zip(images, labels, strict=True):
+        features, class_token = (value[0] for value in method.tokens(image[None]))
+        channels, rows, columns = features.shape
+        padded = torch.zeros(channels, rows + 2, columns + 2)
+        padded[:, 1:-1, 1:-1] = features
+        shares = torch.zeros(len(norm.bias), rows, columns)
+        for y in range(rows):
+            for x in range(columns):
+                values = []
+                for region, weight in enumerate(conv.weight):
+                    value = (weight * padded[:, y : y + 3, x : x + 3]).sum().item()
+                    value = (value - means[region]) / math.sqrt(variances[region] + norm.eps)
+                    values.append(math.exp(value * scale[region] + shift[region]))
+                shares[:, y, x] = torch.tensor(values) / sum(values)
+        vectors = []
+        for share in shares[:2]:
+            vector = sum(share[y, x] * features[:, y, x] for y in range(rows) for x in range(columns))
+            vectors.append(method.region_head(vector / (share.sum() + 1e-6)))
+        sums["classification"] += cross_entropy(method.class_head(class_token), label)
+        sums["foreground"] += cross_entropy(vectors[0], label)
+        sums["background"] -= math.log(1 - math.exp(-cross_entropy(vectors[1], label)) + 1e-7)
+        maps.append(shares[0])
+    return {name: value / len(labels) for name, value in sums.items()}, maps

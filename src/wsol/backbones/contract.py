@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wsol.backbones.frozen import Freezable
 from wsol.errors import WsolError
 from wsol.nn.heads import Head
 
@@ -25,7 +26,7 @@ NEEDED: dict[Ability, tuple[str, str]] = {
 }
 
 
-class Backbone(nn.Module):
+class Backbone(Freezable):
     """Features of a network at named boundaries; images come in [0, 1] and are normalised here.
 
     Methods use what stands in this class alone, so that they run on convolutional networks (`Chain`), transformers

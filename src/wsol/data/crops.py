@@ -110,14 +110,34 @@ class TrainingImages(torch.utils.data.Dataset):
 
     def __getitem__(self, place: int) -> tuple[Tensor, int | Tensor] | tuple[Tensor, int | Tensor, Tensor]:
         index = place % len(self.photos)
-        view = training_view(self.photos.reduced(index, self.size)[0], self.size, self.chance(place))
-        label = target(self.photos, index)
+        view, label = self.view(index, place), target(self.photos, index)
         if self.pseudo_boxes is None:
             return view, label
-        return view, label, training_box(self.pseudo_boxes[index], self.size, self.chance(place))
+        return view, label, self.box(self.pseudo_boxes[index], place)
+
+    def view(self, index: int, place: int) -> Float[Tensor, "3 S S"]:
+        return training_view(self.photos.reduced(index, self.size)[0], self.size, self.chance(place))
+
+    def box(self, box: Float[Tensor, "4"], place: int) -> Float[Tensor, "4"]:
+        return training_box(box, self.size, self.chance(place))
 
     def chance(self, place: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed * 1_000_000_007 + place)
+
+
+class WholeImages(TrainingImages):
+    """As `TrainingImages`, but photos are seen whole: half of them mirrored, none cropped."""
+
+    def view(self, index: int, place: int) -> Float[Tensor, "3 S S"]:
+        view = evaluation_view(self.photos.reduced(index, self.size)[0], self.size)
+        return view.flip(-1) if self.mirrored(place) else view
+
+    def box(self, box: Float[Tensor, "4"], place: int) -> Float[Tensor, "4"]:
+        x0, y0, x1, y1 = box * self.size
+        return torch.stack([self.size - x1, y0, self.size - x0, y1] if self.mirrored(place) else [x0, y0, x1, y1])
+
+    def mirrored(self, place: int) -> bool:
+        return bool(torch.rand((), generator=self.chance(place)) < 0.5)
 
 
 class Shuffled(torch.utils.data.Sampler[int]):

@@ -104,14 +104,17 @@ class Run:
 
         load: whether the backbone's weights are read; not needed where a checkpoint follows.
 
-        Raises WsolError for hyper-parameters that the method refuses.
+        Raises WsolError for hyper-parameters that the method refuses, and where it cannot be frozen so.
         """
         settings = self.resolved.settings
         weights = None if settings.weights == "none" else settings.weights
         assert settings.backbone is not None, "training settles the backbone before it builds"
         map_stride = None if settings.map_stride == "own" else settings.map_stride
         backbone = build_backbone(settings.backbone, weights, settings.end, map_stride, settings.kept_strides, load)
-        return self.stack.build(backbone, len(self.classes), **self.resolved.options)
+        method = self.stack.build(backbone, len(self.classes), **self.resolved.options)
+        if settings.freeze != "none":
+            method.freeze(settings.freeze)
+        return method
 
     def open(self, checkpoint: Checkpoint = "best", readout: Readout | None = None, **at_test: Any) -> Localizer:
         """The trained network, on the GPU where there is one.
@@ -134,7 +137,7 @@ class Run:
         return Localizer(
             method.to(processes.device()).eval(),
             self.classes,
-            self.resolved.settings.image_size,
+            self.resolved.settings.test_size or self.resolved.settings.image_size,
             self.several,
             threshold,
             source,

@@ -28,8 +28,10 @@ from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import Settings, resolve
+from wsol.system.console import console
 from wsol.system.files import keep_apart, unwritable
 from wsol.training.checkpoints import Checkpoints
+from wsol.training.features import cached
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
 from wsol.training.progress import Progress
@@ -99,16 +101,17 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
     boxes = _pseudo_boxes(run.stack, method, settings, training)
-    batches = Loader(
-        TrainingImages(training, settings.image_size, settings.seed, boxes),
-        _batch_size(settings, training),
-        settings.workers,
-        Shuffled(len(training), settings.seed, begun),
-        drop_last=True,
-    )
-    views = EvaluationImages(validation, settings.image_size)
-    checking = Loader(views, settings.batch_size, settings.workers, collate=collate)
-    loop = Loop(method, settings, len(batches))
+    batch_size, workers = _batch_size(settings, training), settings.workers
+    loop = Loop(method, settings, len(training) // batch_size)
+    views = TrainingImages(training, settings.image_size, settings.seed, boxes)
+    check_views = EvaluationImages(validation, settings.image_size)
+    if settings.freeze != "none":
+        console.print(_learning(method), highlight=False, soft_wrap=True)
+    if settings.cache_features and settings.epochs:
+        views, check_views = cached(loop, folder, training, validation, boxes)
+        workers = 0
+    batches = Loader(views, batch_size, workers, Shuffled(len(training), settings.seed, begun), drop_last=True)
+    checking = Loader(check_views, settings.batch_size, workers, collate=collate)
     checkpoints = Checkpoints(run, method, validation)
     record = Record(run, {"training": len(training), "validation": len(validation)}, resume)
     if settings.epochs == 0:
@@ -159,6 +162,16 @@ def _batch_size(settings: Settings, training: Dataset) -> int:
         stacklevel=3,
     )
     return len(training)
+
+
+def _learning(method: Method) -> str:
+    """Which parameters learn."""
+    learning, total = (
+        sum(parameter.numel() for parameter in method.parameters() if parameter.requires_grad or count_all)
+        for count_all in (False, True)
+    )
+    backbone = method.backbone
+    return f"{backbone.name} is frozen up to {backbone.frozen}: {learning:,} of {total:,} parameters learn"
 
 
 def _with_backbone(settings: Settings) -> Settings:
