@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -188,6 +189,29 @@ def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: py
         wsol.train("cam", splits(), tmp_path, **SMALL)
     for checkpoint in ("best", "last"):
         assert wsol.locate(wsol.load(tmp_path, checkpoint=checkpoint), photos().image(0))[0].name in photos().classes
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    names = (f"{name}.{kind}" for name in ("best", "last") for kind in ("safetensors", "json"))
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("place", ["StateFile.load_checkpoint", "Loop.on_load_checkpoint", "Loop.training_step"])
+def test_an_interruption_leaves_the_networks_of_the_last_whole_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    wsol.train("cam", splits(), tmp_path, **SMALL)
+    before = contents(tmp_path)
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"wsol.training.train.{place}", interrupted)
+    for epochs in (3,) if place.endswith("step") else (2, 3):
+        with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a finished run says so, one with more epochs as well
+            wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"epochs": epochs})
+        assert contents(tmp_path) == before
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
