@@ -30,6 +30,7 @@ from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import Settings, resolve
 from wsol.system.console import console
 from wsol.system.files import keep_apart, unwritable
+from wsol.system.locks import locked
 from wsol.training.checkpoints import Checkpoints
 from wsol.training.features import cached
 from wsol.training.loop import Loop
@@ -71,27 +72,28 @@ def train(
     resolved = resolve(methods, recipe, given)
     resolved = replace(resolved, settings=_with_backbone(resolved.settings))
     keep_apart(folder, data)
-    if learnt(folder) and not resume:
-        raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
+    with locked(folder):
+        if learnt(folder) and not resume:
+            raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
 
-    L.seed_everything(resolved.settings.seed, workers=True, verbose=False)
-    training, validation = _photos(data, resolved.settings)
-    several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
-    if (background := resolved.settings.background) is not None:
-        check_key(background, classes, f"background: {training.name} has no class")
-    run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
-    network = run.build()
-    if resume:
-        check_resumable(run)
-    training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
-    run.describe()
-    contents = digests(training)
-    run.keep_photos(contents)
-    note(folder, data=str(data) if isinstance(data, str | Path) else None, recipe=recipe and str(recipe))
-    say_twice(training, contents)
-    say_shared(training, validation, data if isinstance(data, str | Path) else None)
-    fit(run, network, training, validation, resume)
-    return run
+        L.seed_everything(resolved.settings.seed, workers=True, verbose=False)
+        training, validation = _photos(data, resolved.settings)
+        several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
+        if (background := resolved.settings.background) is not None:
+            check_key(background, classes, f"background: {training.name} has no class")
+        run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
+        network = run.build()
+        if resume:
+            check_resumable(run)
+        training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
+        run.describe()
+        contents = digests(training)
+        run.keep_photos(contents)
+        note(folder, data=str(data) if isinstance(data, str | Path) else None, recipe=recipe and str(recipe))
+        say_twice(training, contents)
+        say_shared(training, validation, data if isinstance(data, str | Path) else None)
+        fit(run, network, training, validation, resume)
+        return run
 
 
 def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False) -> None:
