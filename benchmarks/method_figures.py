@@ -248,6 +248,33 @@ DRAWINGS = {
         },
         ("x -- backbone -- S -- head -- boxes -- distance", "run ~| distance", "boxes -- map"),
     ),
+    "spg": Drawing(
+        {
+            "x": photo(0.6, 1),
+            "f1": Node("test", 1.9, 1, "stages", 96),
+            "F1": tensor(2.9, 1, "$F_1$"),
+            "f2": Node("test", 4.1, 1, "stages", 96),
+            "F2": tensor(5.2, 1, "$F_2$"),
+            "rest": Node("test", 6.45, 1, "rest, and head", 110),
+            "A": tensor(7.55, 1, "A"),
+            "z": Node("found", 8.8, 1, "logits z\nmean of A", 100),
+            "ce": Node("loss", 10.92, 1, "CE(z, y)", 130),
+            "map": Node("found", 8.8, 0, "heatmap\n$A_c$ of class c", 100),
+            "c": Node("train", 6.45, 2.1, "mask C\nof the hidden layers", 130),
+            "lc": Node("loss", 10.92, 2.1, "BCE\nwhere the mean of\nB1 and B2 is sure", 130),
+            "b2": Node("train", 5.2, 3.2, "mask B2\nlast layers as B1", 110),
+            "l2": Node("loss", 10.92, 3.2, "BCE\nwhere the scaled\n$A_y$ is sure", 130),
+            "b1": Node("train", 2.9, 4.3, "mask B1\nlast layers as B2", 110),
+            "l1": Node("loss", 10.92, 4.3, "BCE\nwhere B2 is sure", 130),
+        },
+        (
+            "x -- f1 -- F1 -- f2 -- F2 -- rest -- A -- z -- ce",
+            "A |- map",
+            "rest -- c -- lc",
+            "F2 -- b2 -- l2",
+            "F1 -- b1 -- l1",
+        ),
+    ),
     "has": Drawing(
         {
             "x": photo(0.6, 1),

@@ -38,6 +38,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "ega": "wsol.methods.ega:EGA",
         "bas": "wsol.methods.bas:BAS",
         "aepl": "wsol.methods.aepl:AEPL",
+        "spg": "wsol.methods.spg:SPG",
         "has": "wsol.methods.has:HaS",
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",

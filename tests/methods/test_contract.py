@@ -22,6 +22,7 @@ QUIET = {
     "cutmix": {"mix_rate": 0.0},
     "adl": {"drop_rate": 1.0, "drop_threshold": 1.01},
     "sltnet": {"alpha": 1.0},
+    "spg": {"dropout": 0.0},
 }
 AGNOSTIC = {"sltnet", "regressor"}  # one heatmap for all classes
 
@@ -95,6 +96,7 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("has", "classification"),
         ("cutmix", "classification"),
         ("adl", "classification"),
+        ("spg", "classification"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:

@@ -32,6 +32,14 @@ PRINTED = {
     "has": {"hide_rate": 0.5, "patch": 32},  # Kumar Singh and Lee 2017: HaS-32
     "cutmix": {"mix_rate": 1.0, "mix_shape": 1.0},  # Yun et al. 2019: ImageNet
     "adl": {"drop_rate": 0.75, "drop_threshold": 0.8, "drop_at": (-3, -2, -1)},  # Choe and Shim 2019: VGG16
+    "spg": {  # Zhang et al. 2018, section 4.1, and its code
+        "sure_b2": (0.7, 0.05),
+        "sure_b1": (0.5, 0.05),
+        "sure_c": (0.7, 0.1),
+        "dropout": 0.5,
+        "head_depth": 2,
+        "head_width": 1024,
+    },
 }
 CASES = [(name, setting, value) for name, settings in PRINTED.items() for setting, value in settings.items()]
 
@@ -104,6 +112,9 @@ def test_other_heads_begin_as_kaiming_says_and_end_small() -> None:
         ("cutmix", "mix_shape", 0.0),
         ("adl", "drop_rate", 1.5),
         ("adl", "drop_threshold", -1.0),
+        ("spg", "sure_b2", (1.7, 0.05)),
+        ("spg", "sure_c", (0.7, -0.1)),
+        ("spg", "dropout", 1.5),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_in_one_line(name: str, setting: str, value) -> None:

@@ -42,6 +42,12 @@ TABLE = {
     "has": {"classification": CLASSES},
     "cutmix": {"classification": CLASSES},
     "adl": {"classification": CLASSES},
+    "spg": {
+        "classification": CLASSES,
+        "b2": {"prefix", "head_b2", "head_b"},
+        "b1": {"prefix", "head_b1", "head_b"},
+        "c": CLASSES | {"head_c"},
+    },
 }
 NORMS = {"ega": {"clean": "norms", "adversarial": "twins"}}  # of the two sets of batch norms
 

@@ -63,3 +63,19 @@ def drawn(box: list[float], side: int) -> Tensor:
             high = min(y1, y + 1) - max(y0, y)
             out[y, x] = wide * high if wide > 0 and high > 0 else 0.0
     return out
+
+
+def upsampled(heatmap: Tensor, side: int) -> Tensor:
+    """A map at another size, each pixel between the four cells whose middles surround its own."""
+    rows, columns = heatmap.shape
+    out = torch.zeros(side, side)
+    for y in range(side):
+        for x in range(side):
+            down = min(max((y + 0.5) * rows / side - 0.5, 0), rows - 1)
+            across = min(max((x + 0.5) * columns / side - 0.5, 0), columns - 1)
+            top, left = int(down), int(across)
+            bottom, right = min(top + 1, rows - 1), min(left + 1, columns - 1)
+            above = heatmap[top, left] * (left + 1 - across) + heatmap[top, right] * (across - left)
+            below = heatmap[bottom, left] * (left + 1 - across) + heatmap[bottom, right] * (across - left)
+            out[y, x] = above * (top + 1 - down) + below * (down - top)
+    return out

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest
+from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest, upsampled
 from torch import Tensor
 
 
@@ -148,3 +148,32 @@ def attended(features: Tensor, threshold: float, dropped: bool) -> Tensor:
                 kept = float(value < threshold * highest) if dropped else 1 / (1 + math.exp(-value))
                 out[i, :, y, x] = kept * features[i, :, y, x]
     return out
+
+
+def spg(method, images: Tensor, labels: list[int]) -> dict[str, float]:
+    """SPG's four terms without dropout, pixel by pixel; one list of sure pixels for the whole batch."""
+    shallow, deep = method.guided_at
+    classification, pixels = 0.0, {"b2": [], "b1": [], "c": []}
+    for image, label in zip(images, labels, strict=True):
+        features = method.backbone(image[None])[0]
+        logits = classify(method.head, features)
+        classification += cross_entropy(logits, label)
+        side = image.shape[-1]
+        guide = min_max(upsampled(class_map(method.head, features, label), side))
+        masks = {}
+        for name, own, boundary in (("b1", method.head_b1, shallow), ("b2", method.head_b2, deep)):
+            hidden = own(method.backbone(image[None], until=boundary))[0].clamp(min=0)
+            masks[name] = upsampled(class_map(method.head_b, hidden, 0), side)
+        masks["c"] = upsampled(class_map(method.head_c, method.head.hidden(features[None])[0], 0), side)
+        b1, b2 = torch.sigmoid(masks["b1"]), torch.sigmoid(masks["b2"])
+        guides = {"b2": guide, "b1": b2, "c": (b1 + b2) / 2}
+        for name, (high, low) in (("b2", method.sure_b2), ("b1", method.sure_b1), ("c", method.sure_c)):
+            values, logits_here = guides[name].flatten().tolist(), masks[name].flatten().tolist()
+            limit = high if sum(v > high for v in values) >= 30 else high * max(values)
+            for value, logit in zip(values, logits_here, strict=True):
+                if value < low:
+                    pixels[name].append(math.log(1 + math.exp(logit)))
+                elif value > limit:
+                    pixels[name].append(math.log(1 + math.exp(-logit)))
+    terms = {name: sum(values) / max(1, len(values)) for name, values in pixels.items()}
+    return {"classification": classification / len(labels)} | terms
