@@ -248,6 +248,31 @@ DRAWINGS = {
         },
         ("x -- backbone -- S -- head -- boxes -- distance", "run ~| distance", "boxes -- map"),
     ),
+    "i2c": Drawing(
+        {
+            "x": photo(0.6, 1),
+            "backbone": Node("test", 2.1, 1, "backbone"),
+            "S": tensor(3.3, 1, "S"),
+            "head": Node("test", 4.75, 1, "head\nconvolutions"),
+            "A": tensor(6.3, 1, "A"),
+            "z": Node("found", 8.3, 1, "logits z\nmean of A", 110),
+            "ce": Node("loss", 10.92, 1, "CE(z, y)", 150),
+            "map": Node("found", 8.3, 0, "heatmap\n$A_c$ of class c", 110),
+            "f": Node("train", 6.3, 2.2, "features f of S\nwhere the scaled\n$A_y$ is above τ", 130),
+            "other": Node("train", 6.3, 3.4, "features f′\nof another photo\nof the class", 130),
+            "m": Node("train", 8.6, 3.4, "centre $m_y$\nmoves towards the\nmean of f and f′", 130),
+            "local": Node("loss", 10.92, 2.2, "$w_1$ |f − f′|\nthe two photos", 150),
+            "global": Node("loss", 10.92, 3.4, "$w_2$ |mean − $m_y$|\nall photos", 150),
+        },
+        (
+            "x -- backbone -- S -- head -- A -- z -- ce",
+            "A |- map",
+            "S |- f -- local",
+            "A ~~ f",
+            "other -- f",
+            "other ~~ m ~~ global",
+        ),
+    ),
     "spg": Drawing(
         {
             "x": photo(0.6, 1),

@@ -39,6 +39,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "bas": "wsol.methods.bas:BAS",
         "aepl": "wsol.methods.aepl:AEPL",
         "spg": "wsol.methods.spg:SPG",
+        "i2c": "wsol.methods.i2c:I2C",
         "has": "wsol.methods.has:HaS",
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",

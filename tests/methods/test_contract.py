@@ -23,6 +23,7 @@ QUIET = {
     "adl": {"drop_rate": 1.0, "drop_threshold": 1.01},
     "sltnet": {"alpha": 1.0},
     "spg": {"dropout": 0.0},
+    "i2c": {"dropout": 0.0},
 }
 AGNOSTIC = {"sltnet", "regressor"}  # one heatmap for all classes
 
@@ -97,6 +98,7 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("cutmix", "classification"),
         ("adl", "classification"),
         ("spg", "classification"),
+        ("i2c", "classification"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:

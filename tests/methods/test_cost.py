@@ -14,6 +14,7 @@ from wsol.methods.aepl import AEPL
 from wsol.methods.bas import BAS
 from wsol.methods.cam import CAM
 from wsol.methods.eil import EIL, MEIL
+from wsol.methods.i2c import I2C
 from wsol.methods.slt import SLTNet
 from wsol.methods.spg import SPG
 from wsol.methods.stack import stack
@@ -147,6 +148,7 @@ def test_a_step_costs_three_forward_passes() -> None:
         (named("has"), CAM1, CAM1, {}, 1.0),
         (named("cutmix"), CAM1, CAM1, {}, 1.0),
         (named("adl"), CAM1, CAM1, {}, 1.0),
+        (I2C, {}, CAM2, {}, 1.0),
         (SPG, {"guided_at": ("Mixed_5d", "Mixed_6d")}, CAM2, INCEPTION, 1.54),  # our count
     ],
 )

@@ -42,6 +42,7 @@ TABLE = {
     "has": {"classification": CLASSES},
     "cutmix": {"classification": CLASSES},
     "adl": {"classification": CLASSES},
+    "i2c": {"classification": CLASSES, "local": REST, "global": REST},
     "spg": {
         "classification": CLASSES,
         "b2": {"prefix", "head_b2", "head_b"},

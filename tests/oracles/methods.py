@@ -177,3 +177,35 @@ def spg(method, images: Tensor, labels: list[int]) -> dict[str, float]:
                     pixels[name].append(math.log(1 + math.exp(-logit)))
     terms = {name: sum(values) / max(1, len(values)) for name, values in pixels.items()}
     return {"classification": classification / len(labels)} | terms
+
+
+def i2c(method, images: Tensor, labels: list[int], centres: list[Tensor], visits: list[int]) -> dict[str, float]:
+    """I2C's terms without dropout, pair by pair; moves `centres` and counts `visits` as it goes."""
+    before, distances, moves = [centre.clone() for centre in centres], {"local": [], "global": []}, []
+    classification = 0.0
+    seeds = []
+    for image, label in zip(images, labels, strict=True):
+        features = method.features(image[None])[0]
+        classification += cross_entropy(classify(method.head, features), label)
+        own = min_max(class_map(method.head, features, label))
+        strong = [(y, x) for y in range(len(own)) for x in range(len(own)) if own[y, x] > method.seed_threshold]
+        seeds.append([features[:, y, x] for y, x in (strong * method.seeds)[: method.seeds]])
+    for i in range(0, len(labels) - 1, 2):
+        if labels[i] != labels[i + 1]:
+            continue
+        pairs = list(zip(seeds[i], seeds[i + 1], strict=True))
+        distances["local"].append(sum(apart(f, g) for f, g in pairs) / len(pairs))
+        common = sum(f + g for f, g in pairs) / (2 * len(pairs))
+        distances["global"].append(apart(common, before[labels[i]]))
+        moves.append((labels[i], common))
+    for label, common in moves:
+        rate = math.exp(-method.fading * visits[label])
+        centres[label] = (1 - rate) * centres[label] + rate * common
+        visits[label] += 1
+    terms = {name: sum(values) / max(1, len(values)) for name, values in distances.items()}
+    terms = {"local": method.local_weight * terms["local"], "global": method.global_weight * terms["global"]}
+    return {"classification": classification / len(labels)} | terms
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    return math.sqrt(sum((a - b + 1e-6) ** 2 for a, b in zip(one.tolist(), other.tolist(), strict=True)))

@@ -40,9 +40,11 @@ class Method(nn.Module):
     derived from these two signatures and the class's docstring. Images are RGB in [0, 1]; the backbone normalises them.
 
     backbone: the network whose weights were trained before.
+    together: how many photos of one class stand side by side in each training batch; 1 for any order.
     """
 
     backbone: Backbone
+    together: int = 1
 
     def loss(self, images: Images, labels: Labels) -> Terms:
         """Named terms, already weighted: training minimises their sum and logs each.

@@ -18,7 +18,7 @@ from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
 from wsol.data.classes import with_classes
 from wsol.data.contents import digests
-from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
+from wsol.data.crops import EvaluationImages, Shuffled, Together, TrainingImages, collate
 from wsol.data.loading import Loader, explained, leave_if_imported
 from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.errors import WsolError
@@ -101,9 +101,9 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     boxes = _pseudo_boxes(run.stack, method, settings, training)
     batches = Loader(
         TrainingImages(training, settings.image_size, settings.seed, boxes),
-        _batch_size(settings, training),
+        _batch_size(settings, training, method.together),
         settings.workers,
-        Shuffled(len(training), settings.seed, begun),
+        _order(training, method.together, settings.seed, begun),
         drop_last=True,
     )
     views = EvaluationImages(validation, settings.image_size)
@@ -147,18 +147,30 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
             raise KeyboardInterrupt from error
 
 
-def _batch_size(settings: Settings, training: Dataset) -> int:
-    """As asked, or as many photos as there are."""
+def _order(training: Dataset, together: int, seed: int, epoch: int) -> Shuffled:
+    if together == 1:
+        return Shuffled(len(training), seed, epoch)
+    return Together([sample.label for sample in training.samples], together, seed, epoch)
+
+
+def _batch_size(settings: Settings, training: Dataset, together: int) -> int:
+    """As asked, or as many photos as there are, in whole groups of photos that stay together."""
+    if settings.batch_size % together:
+        raise WsolError(
+            f"batch_size {settings.batch_size}: the method takes {together} photos of a class at a time; "
+            f"give a multiple of {together}"
+        )
     if len(training) >= settings.batch_size:
         return settings.batch_size
     if not len(training):
         raise WsolError(f"{training.name}: no training photo is left; check the data set with wsol data check")
+    held = max(len(training) // together, 1) * together
     warnings.warn(
         f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}: "
-        f"each batch holds {len(training)}",
+        f"each batch holds {held}",
         stacklevel=3,
     )
-    return len(training)
+    return held
 
 
 def _with_backbone(settings: Settings) -> Settings:
