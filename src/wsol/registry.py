@@ -40,6 +40,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "aepl": "wsol.methods.aepl:AEPL",
         "spg": "wsol.methods.spg:SPG",
         "i2c": "wsol.methods.i2c:I2C",
+        "danet": "wsol.methods.danet:DANet",
         "has": "wsol.methods.has:HaS",
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",

@@ -24,6 +24,7 @@ QUIET = {
     "sltnet": {"alpha": 1.0},
     "spg": {"dropout": 0.0},
     "i2c": {"dropout": 0.0},
+    "danet": {"class_weight": 1.0},
 }
 AGNOSTIC = {"sltnet", "regressor"}  # one heatmap for all classes
 
@@ -99,6 +100,7 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("adl", "classification"),
         ("spg", "classification"),
         ("i2c", "classification"),
+        ("danet", "species"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:

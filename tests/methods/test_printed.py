@@ -32,6 +32,13 @@ PRINTED = {
     "has": {"hide_rate": 0.5, "patch": 32},  # Kumar Singh and Lee 2017: HaS-32
     "cutmix": {"mix_rate": 1.0, "mix_shape": 1.0},  # Yun et al. 2019: ImageNet
     "adl": {"drop_rate": 0.75, "drop_threshold": 0.8, "drop_at": (-3, -2, -1)},  # Choe and Shim 2019: VGG16
+    "danet": {  # Xue et al. 2019, section 4.1
+        "activated_at": (-3, -2, -1),
+        "maps": 8,
+        "compared": 12,
+        "class_weight": 0.5,
+        "divergence_weight": 0.01,
+    },
     "i2c": {  # Zhang et al. 2020, section 4.1, and its code
         "seeds": 3,
         "seed_threshold": 0.7,
@@ -122,6 +129,10 @@ def test_other_heads_begin_as_kaiming_says_and_end_small() -> None:
         ("cutmix", "mix_shape", 0.0),
         ("adl", "drop_rate", 1.5),
         ("adl", "drop_threshold", -1.0),
+        ("danet", "maps", 0),
+        ("danet", "compared", 25),
+        ("danet", "compared", 1),
+        ("danet", "divergence_weight", -1.0),
         ("i2c", "seeds", 0),
         ("i2c", "seed_threshold", 1.5),
         ("i2c", "local_weight", -1.0),

@@ -42,6 +42,12 @@ TABLE = {
     "has": {"classification": CLASSES},
     "cutmix": {"classification": CLASSES},
     "adl": {"classification": CLASSES},
+    "danet": {
+        "species": REST | {"head_species"},
+        "families": {"prefix", "head_families"},
+        "orders": {"prefix", "head_orders"},
+        "divergence": REST | {"head_species", "head_families", "head_orders"},
+    },
     "i2c": {"classification": CLASSES, "local": REST, "global": REST},
     "spg": {
         "classification": CLASSES,

@@ -209,3 +209,41 @@ def i2c(method, images: Tensor, labels: list[int], centres: list[Tensor], visits
 
 def apart(one: Tensor, other: Tensor) -> float:
     return math.sqrt(sum((a - b + 1e-6) ** 2 for a, b in zip(one.tolist(), other.tolist(), strict=True)))
+
+
+def danet(method, images: Tensor, labels: list[int], trees: list[list[int]], drawn: list[int]) -> dict[str, float]:
+    """DANet's terms; `trees` are the groups of each class at the three heads, `drawn` the maps that are compared."""
+    heads = [method.head_orders, method.head_families, method.head_species]
+    sums = {"orders": 0.0, "families": 0.0, "species": 0.0, "divergence": 0.0}
+    for image, label in zip(images, labels, strict=True):
+        maps, side = [], 0
+        for name, boundary, head, groups in zip(sums, method.activated_at, heads, trees, strict=False):
+            features = method.backbone(image[None], until=boundary)[0]
+            every = [class_map(head, features, k) for k in range(len(head.classifier.bias))]
+            each = len(every) // (max(groups) + 1)
+            logits = [sum(m.mean() for m in every[g * each : (g + 1) * each]) / each for g in range(max(groups) + 1)]
+            sums[name] += method.class_weight * cross_entropy(torch.stack(logits), groups[label])
+            side = side or len(every[0])
+            own = every[groups[label] * each : (groups[label] + 1) * each]
+            maps += [upsampled(m, side) for m in own]
+        chosen = [maps[k] for k in drawn]
+        total = pairs = 0
+        for i in range(len(chosen)):
+            for j in range(i):
+                a, b = chosen[i].flatten(), chosen[j].flatten()
+                total += (sum(a * b) / math.sqrt(sum(a * a)) / math.sqrt(sum(b * b))).item()
+                pairs += 1
+        sums["divergence"] += method.divergence_weight * abs(total) / pairs
+    return {name: value / len(labels) for name, value in sums.items()}
+
+
+def danet_heatmap(method, image: Tensor, label: int, trees: list[list[int]]) -> Tensor:
+    """The sum of a class's, its family's and its order's positive mean maps."""
+    total = torch.zeros(1)
+    heads = [method.head_orders, method.head_families, method.head_species]
+    for boundary, head, groups in zip(method.activated_at, heads, trees, strict=True):
+        features = method.backbone(image[None], until=boundary)[0]
+        each = len(head.classifier.bias) // (max(groups) + 1)
+        mean = sum(class_map(head, features, groups[label] * each + k) for k in range(each)) / each
+        total = total + upsampled(mean.clamp(min=0), len(total) if len(total) > 1 else len(mean))
+    return total

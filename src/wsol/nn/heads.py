@@ -52,7 +52,7 @@ class Head(nn.Module):
         ]
         self.hidden = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(sides[-1], classes, 1)
-        self.form, self.rectify = form, rectify
+        self.classes, self.form, self.rectify = classes, form, rectify
         for conv in (layer for layer in self.modules() if isinstance(layer, nn.Conv2d)):
             assert conv.bias is not None
             nn.init.zeros_(conv.bias)

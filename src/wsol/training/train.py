@@ -19,6 +19,7 @@ from wsol.data import Dataset, open_data, readable
 from wsol.data.classes import with_classes
 from wsol.data.contents import digests
 from wsol.data.crops import EvaluationImages, Shuffled, Together, TrainingImages, collate
+from wsol.data.label_tree import label_tree
 from wsol.data.loading import Loader, explained, leave_if_imported
 from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.errors import WsolError
@@ -27,7 +28,7 @@ from wsol.methods.stack import Stack, stack
 from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
-from wsol.runs.settings import Settings, resolve
+from wsol.runs.settings import Resolved, Settings, resolve
 from wsol.system.files import keep_apart, unwritable
 from wsol.training.checkpoints import Checkpoints
 from wsol.training.loop import Loop
@@ -77,6 +78,7 @@ def train(
     several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
     if (background := resolved.settings.background) is not None:
         check_key(background, classes, f"background: {training.name} has no class")
+    resolved = _with_tree(methods, resolved, classes)
     run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
     network = run.build()
     if resume:
@@ -194,6 +196,19 @@ def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
         name = training.name if isinstance(data, tuple) else data
         raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
     return training, with_classes(validation, training.classes, validation.name, "the training photos")
+
+
+def _with_tree(methods: Stack, resolved: Resolved, classes: tuple[str, ...]) -> Resolved:
+    """With the families and orders of the classes, for a method that learns such and was given none."""
+    path = resolved.settings.label_tree
+    if "families" not in resolved.options:
+        if path is not None:
+            raise WsolError(f"{methods.title} learns from no label tree; leave --label-tree out")
+        return resolved
+    if resolved.options["families"]:
+        return resolved
+    families, orders = label_tree(path, classes)
+    return replace(resolved, options=resolved.options | {"families": families, "orders": orders})
 
 
 def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:
