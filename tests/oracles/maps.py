@@ -79,3 +79,20 @@ def upsampled(heatmap: Tensor, side: int) -> Tensor:
             below = heatmap[bottom, left] * (left + 1 - across) + heatmap[bottom, right] * (across - left)
             out[y, x] = above * (top + 1 - down) + below * (down - top)
     return out
+
+
+def ddt(features: Tensor) -> Tensor:
+    """Projections (n, h, w) of the cells of one class's photos onto the direction of their greatest variance."""
+    n, c, h, w = features.shape
+    cells = [features[i, :, y, x].double().numpy() for i in range(n) for y in range(h) for x in range(w)]
+    mean = sum(cells) / len(cells)
+    covariance = sum(np.outer(cell - mean, cell - mean) for cell in cells) / len(cells)
+    direction = np.ones(c)
+    for _ in range(3000):  # power iteration
+        direction = covariance @ direction
+        direction /= np.sqrt((direction**2).sum())
+    along = [float(direction @ (cell - mean)) for cell in cells]
+    norms = [math.sqrt((cell**2).sum()) for cell in cells]
+    if np.corrcoef(along, norms)[0, 1] < 0:
+        along = [-value for value in along]
+    return torch.tensor(along).view(n, h, w)
