@@ -32,6 +32,10 @@ class Around(Method):
         return self.method.backbone
 
     @property
+    def together(self) -> int:  # type: ignore[override]
+        return self.method.together
+
+    @property
     def asked(self) -> frozenset[str]:
         return self.method.asked
 
