@@ -115,6 +115,7 @@ def test_other_heads_begin_as_kaiming_says_and_end_small() -> None:
         ("bas", "area_weight", -1.0),
         ("bas", "area_ramp", 1.5),
         ("aepl", "mask_threshold", -0.1),
+        ("aepl", "erased_ramp", 1.5),
         ("aepl", "pseudo_weight", -0.1),
         ("has", "hide_rate", 1.5),
         ("has", "patch", 0),
