@@ -96,14 +96,20 @@ def bas(method, images: Tensor, labels: list[int]) -> dict[str, float]:
             own = min_max(class_maps[label])
             kept = torch.tensor([[float(value < method.erase_threshold) for value in row] for row in own.tolist()])
             sums["erased"] += cross_entropy((class_maps * kept).mean((1, 2)), label)
-            highest = max(v for row in mask.tolist() for v in row) if method.relative else 1.0
-            strong = method.mask_threshold * highest
-            weak = torch.tensor([[v if v <= strong else 0.0 for v in row] for row in mask.tolist()])
+            if method.mask_erased_by == "map":
+                finer = torch.nn.functional.interpolate(own[None, None], mask.shape, mode="bilinear")[0, 0]
+                weak = mask * (finer < method.mask_threshold)
+            else:
+                strong = method.mask_threshold * (mask.max().item() if method.relative else 1.0)
+                weak = torch.tensor([[v if v <= strong else 0.0 for v in row] for row in mask.tolist()])
             sums["erased_mask"] += under(weak)
             values = [v for row in mask.tolist() for v in row]
-            distances = [1 - v for v in values if v > method.foreground_above]
-            distances += [v for v in values if v < method.background_below]
-            sums["pseudo"] += sum(distances) / max(1, len(distances))
+            above = [1 - v for v in values if v > method.foreground_above]
+            below = [v for v in values if v < method.background_below]
+            if method.balanced:
+                sums["pseudo"] += sum(sum(some) / max(1, len(some)) for some in (above, below)) / 2
+            else:
+                sums["pseudo"] += sum(above + below) / max(1, len(above + below))
     return {name: value / len(labels) for name, value in sums.items()}
 
 
