@@ -42,6 +42,7 @@ TABLE = {
     "has": {"classification": CLASSES},
     "cutmix": {"classification": CLASSES},
     "adl": {"classification": CLASSES},
+    "nlccam": {"classification": CLASSES},  # of its blocks the norms alone, which begin at zero
     "danet": {
         "species": REST | {"head_species"},
         "families": {"prefix", "head_families"},

@@ -103,7 +103,8 @@ class DANet(Method):
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         evidence = prediction.evidence
-        size = evidence["orders"].shape[-2], evidence["orders"].shape[-1]
+        height, width = evidence["orders"].shape[-2:]
+        size = int(height), int(width)
         of_levels = [choose(class_maps, getattr(self, name)[classes]).relu() for name, class_maps in evidence.items()]
         return torch.stack([resize(each, size) for each in of_levels]).sum(0)
 
