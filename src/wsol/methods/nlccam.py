@@ -98,7 +98,7 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        q, k, v = (layer(features).flatten(2).mT for layer in (self.query, self.key, self.value))
+        q, k, v = (layer(features).flatten(2).mT[:, None] for layer in (self.query, self.key, self.value))  # one head
         found = functional.scaled_dot_product_attention(q, k, v, scale=1.0).mT.reshape(features.shape)
         return features + self.norm(self.mix(found))
 
