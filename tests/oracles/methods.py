@@ -225,7 +225,7 @@ def danet(method, images: Tensor, labels: list[int], trees: list[list[int]], dra
             sums[name] += method.class_weight * cross_entropy(torch.stack(logits), groups[label])
             side = side or len(every[0])
             own = every[groups[label] * each : (groups[label] + 1) * each]
-            maps += [upsampled(m, side) for m in own]
+            maps += [upsampled(m.detach(), side) for m in own]
         chosen = [maps[k] for k in drawn]
         total = pairs = 0
         for i in range(len(chosen)):

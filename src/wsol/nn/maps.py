@@ -91,6 +91,16 @@ def rank_weights(classes: int, best: int, form: Falling) -> Float[Tensor, " {cla
     }[form]
 
 
+def likeness(maps: Float[Tensor, "b n h w"]) -> Float[Tensor, ""]:
+    """The absolute value of each photo's mean cosine over the pairs of its maps, mean over the photos.
+
+    Gradient: to all maps, as of cosines.
+    """
+    unit = functional.normalize(maps.float().flatten(2), dim=2)
+    cosines = (unit.sum(1).square().sum(1) - unit.square().sum((1, 2))) / 2  # of all pairs together
+    return cosines.abs().mean() / (unit.shape[1] * (unit.shape[1] - 1) / 2)
+
+
 def flip_some(x: Float[Tensor, "b c h w"], flipped: Bool[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
     """Images or maps, mirrored where `flipped`; its own inverse. Gradient: moved along."""
     return torch.where(flipped[:, None, None, None], x.flip(-1), x)
