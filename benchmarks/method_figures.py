@@ -248,6 +248,20 @@ DRAWINGS = {
         },
         ("x -- backbone -- S -- head -- boxes -- distance", "run ~| distance", "boxes -- map"),
     ),
+    "nlccam": Drawing(
+        {
+            "x": photo(0.6, 1),
+            "f1": Node("test", 1.8, 1, "stages", 80),
+            "F": tensor(2.7, 1, "F"),
+            "block": Node("test", 4.05, 1, "block\nF + what resembles\nit at other places", 125),
+            "f2": Node("test", 6.1, 1, "rest, and head\nmore blocks between", 125),
+            "A": tensor(7.35, 1, "A"),
+            "z": Node("found", 8.9, 1, "logits z\nmean of A", 130),
+            "ce": Node("loss", 10.92, 1, "CE(z, y)", 130),
+            "map": Node("found", 8.9, 0, "heatmap\nsum of all A times\n$w_r$, from 1 to −1", 130),
+        },
+        ("x -- f1 -- F -- block -- f2 -- A -- z -- ce", "A |- map", "z -- map"),
+    ),
     "danet": Drawing(
         {
             "x": photo(0.6, 2.2),

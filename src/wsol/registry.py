@@ -41,6 +41,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "spg": "wsol.methods.spg:SPG",
         "i2c": "wsol.methods.i2c:I2C",
         "danet": "wsol.methods.danet:DANet",
+        "nlccam": "wsol.methods.nlccam:NLCCAM",
         "has": "wsol.methods.has:HaS",
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",

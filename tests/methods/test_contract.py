@@ -28,7 +28,7 @@ QUIET = {
     "i2c": {"dropout": 0.0},
     "danet": {"class_weight": 1.0},
 }
-AGNOSTIC = {"sltnet", "regressor", "trilite"}  # one heatmap for all classes
+AGNOSTIC = {"sltnet", "regressor", "trilite", "nlccam"}  # one heatmap for all classes
 
 
 def made(name: str, backbone, **options) -> Method:
@@ -104,6 +104,7 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("spg", "classification"),
         ("i2c", "classification"),
         ("danet", "species"),
+        ("nlccam", "classification"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:

@@ -14,7 +14,8 @@ from wsol.errors import WsolError
 from wsol.methods.cam import CAM
 from wsol.methods.contract import cross_entropy
 from wsol.methods.cutmix import CutMix
-from wsol.methods.danet import DANet, likeness
+from wsol.methods.danet import DANet
+from wsol.nn.maps import likeness
 from wsol.runs.folder import Run
 
 FAMILIES, ORDERS = (0, 1, 1, 2, 0), (0, 0, 0, 1, 0)

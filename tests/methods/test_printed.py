@@ -149,6 +149,7 @@ def test_other_heads_begin_as_kaiming_says_and_end_small() -> None:
         ("cutmix", "mix_shape", 0.0),
         ("adl", "drop_rate", 1.5),
         ("adl", "drop_threshold", -1.0),
+        ("nlccam", "leak", -0.1),
         ("danet", "maps", 0),
         ("danet", "compared", 25),
         ("danet", "compared", 1),

@@ -47,6 +47,7 @@ TABLE = {
         "foreground": REST | {"tri_head", "region_head"},
         "background": REST | {"tri_head", "region_head"},
     },
+    "nlccam": {"classification": CLASSES},  # of its blocks the norms alone, which begin at zero
     "danet": {
         "species": REST | {"head_species"},
         "families": {"prefix", "head_families"},

@@ -264,7 +264,7 @@ def danet(method, images: Tensor, labels: list[int], trees: list[list[int]], dra
             sums[name] += method.class_weight * cross_entropy(torch.stack(logits), groups[label])
             side = side or len(every[0])
             own = every[groups[label] * each : (groups[label] + 1) * each]
-            maps += [upsampled(m, side) for m in own]
+            maps += [upsampled(m.detach(), side) for m in own]
         chosen = [maps[k] for k in drawn]
         total = pairs = 0
         for i in range(len(chosen)):
@@ -286,3 +286,23 @@ def danet_heatmap(method, image: Tensor, label: int, trees: list[list[int]]) -> 
         mean = sum(class_map(head, features, groups[label] * each + k) for k in range(each)) / each
         total = total + upsampled(mean.clamp(min=0), len(total) if len(total) > 1 else len(mean))
     return total
+
+
+def non_local(block, features: Tensor) -> Tensor:
+    """NL-CCAM's block on one photo's features (c, h, w), place by place, with the norm's running statistics."""
+    c, h, w = features.shape
+
+    def through(layer, vector: Tensor) -> Tensor:
+        return layer.weight[:, :, 0, 0] @ vector + layer.bias
+
+    places = [features[:, y, x] for y in range(h) for x in range(w)]
+    out = []
+    for place in places:
+        query = through(block.query, place)
+        likeness = [math.exp((query @ through(block.key, other)).item()) for other in places]
+        total = sum(likeness)
+        found = sum(share / total * through(block.value, other) for share, other in zip(likeness, places, strict=True))
+        mixed = through(block.mix, found)
+        norm = block.norm
+        out.append(place + norm.weight * (mixed - norm.running_mean) / (norm.running_var + norm.eps).sqrt() + norm.bias)
+    return torch.stack(out, 1).view(c, h, w)

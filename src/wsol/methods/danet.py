@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from wsol.methods.contract import Backbone, Images, Labels, Method, Prediction, Terms, cross_entropy
 from wsol.nn.heads import Head
-from wsol.nn.maps import choose, pick_class, resize
+from wsol.nn.maps import choose, likeness, pick_class, resize
 from wsol.nn.ranges import in_range
 from wsol.nn.views import outputs_of
 
@@ -82,10 +82,10 @@ class DANet(Method):
                 logits, _ = head(features)
             terms[name] = self.class_weight * cross_entropy(logits, in_groups(labels, groups, head.classes))
             diverse = outputs[0].unflatten(1, (head.classes, -1))
-            maps.append(diverse[torch.arange(len(classes)), groups[classes]])
+            maps.append(diverse[torch.arange(len(classes), device=classes.device), groups[classes]])
         size = maps[0].shape[-2], maps[0].shape[-1]
-        together = torch.cat([resize(each, size) for each in maps], 1)
-        drawn = together[:, torch.randperm(together.shape[1])[: self.compared]]
+        of_levels = torch.cat([resize(each, size) for each in maps], 1)
+        drawn = of_levels[:, torch.randperm(of_levels.shape[1])[: self.compared]]
         return terms | {"divergence": self.divergence_weight * likeness(drawn)}
 
     def levels(
@@ -103,7 +103,8 @@ class DANet(Method):
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         evidence = prediction.evidence
-        size = evidence["orders"].shape[-2], evidence["orders"].shape[-1]
+        height, width = evidence["orders"].shape[-2:]
+        size = int(height), int(width)
         of_levels = [choose(class_maps, getattr(self, name)[classes]).relu() for name, class_maps in evidence.items()]
         return torch.stack([resize(each, size) for each in of_levels]).sum(0)
 
@@ -132,10 +133,3 @@ def in_groups(
         return groups[labels]
     shares = labels.float() @ functional.one_hot(groups, count).float()
     return shares > 0 if labels.dtype == torch.bool else shares
-
-
-def likeness(maps: Float[Tensor, "b n h w"]) -> Float[Tensor, ""]:
-    """The absolute value of each photo's mean cosine over the pairs of its maps, mean over the photos."""
-    unit = functional.normalize(maps.float().flatten(2), dim=2)
-    cosines = (unit.sum(1).square().sum(1) - unit.square().sum((1, 2))) / 2  # of all pairs together
-    return cosines.abs().mean() / (unit.shape[1] * (unit.shape[1] - 1) / 2)
