@@ -11,6 +11,9 @@ from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).parents[1]
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process of several has a core, not all of them
+
 # what numba compiles cannot be wrapped by a checker: it is imported before the hook is in place
 spec = spec_from_file_location("wsol.boxes.sweep", ROOT / "src" / "wsol" / "boxes" / "sweep.py")
 assert spec and spec.loader

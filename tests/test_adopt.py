@@ -17,6 +17,7 @@ from wsol.errors import WsolError
 from wsol.nn.maps import min_max
 from wsol.readouts.contract import Own
 from wsol.readouts.gradcam import GradCAM
+from wsol.runs.adopt import read_names
 
 
 def classifier(classes: int = 3) -> nn.Module:
@@ -101,6 +102,28 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         wsol.load("timm:resnet18", weights=weights, names="cat,dog")
     with pytest.raises(WsolError, match="did you mean resnet18"):
         wsol.load("timm:resnet19")
+
+
+@pytest.mark.parametrize("readout", ["pc1", "mean"])
+def test_a_read_out_that_asks_for_no_class_needs_no_names(tmp_path: Path, readout: str) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet").eval()
+    save_file(network.state_dict(), tmp_path / "network.safetensors")
+    weights = str(tmp_path / "network.safetensors")
+    localizer = wsol.load("timm:test_resnet", weights=weights, readout=readout)
+    shown = torch.rand(2, 3, localizer.image_size, localizer.image_size)
+    named = wsol.load("timm:test_resnet", weights=weights, readout=readout, names=[str(k) for k in range(1000)])
+    assert len(localizer.classes) == 1000
+    assert torch.equal(localizer.look(shown).heatmaps, named.look(shown).heatmaps)
+    with pytest.raises(WsolError, match=r"whose classes are they.* or a read-out that asks for none"):
+        wsol.load("timm:test_resnet", weights=weights, readout="gradcam")
+    save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "three.safetensors")
+    with pytest.raises(WsolError, match=r"three\.safetensors: weights do not fit"):
+        wsol.load("timm:test_resnet", weights=str(tmp_path / "three.safetensors"), readout=readout)
+
+
+def test_a_long_list_of_names_is_no_file() -> None:
+    assert len(read_names(",".join(f"class {index}" for index in range(1000))) or ()) == 1000
 
 
 def test_a_read_out_of_a_run_is_cut_at_a_threshold_of_its_own(tmp_path: Path) -> None:

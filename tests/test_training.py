@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -190,6 +191,29 @@ def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: py
         assert wsol.locate(wsol.load(tmp_path, checkpoint=checkpoint), photos().image(0))[0].name in photos().classes
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    names = (f"{name}.{kind}" for name in ("best", "last") for kind in ("safetensors", "json"))
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("place", ["StateFile.load_checkpoint", "Loop.on_load_checkpoint", "Loop.training_step"])
+def test_an_interruption_leaves_the_networks_of_the_last_whole_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    wsol.train("cam", splits(), tmp_path, **SMALL)
+    before = contents(tmp_path)
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"wsol.training.train.{place}", interrupted)
+    for epochs in (3,) if place.endswith("step") else (2, 3):
+        with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a finished run says so, one with more epochs as well
+            wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"epochs": epochs})
+        assert contents(tmp_path) == before
+
+
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = CAM.loss
     monkeypatch.setattr(CAM, "loss", lambda *given: {"classification": loss(*given)["classification"] * math.nan})
@@ -276,6 +300,35 @@ def test_boxes_of_a_run_reach_a_method_that_asks_and_still_no_truth_is_read(
         assert one == pytest.approx(two, abs=1e-4)
     with pytest.raises(WsolError, match="CAM learns from no boxes"):
         wsol.train("cam", (sealed, sealed), tmp_path / "other", pseudo_boxes=str(path), **SMALL)
+
+
+class Pairs(CAM):
+    """It learns from photos of one class side by side, and keeps what it was given."""
+
+    together = 2
+    seen: ClassVar[list[list[int]]] = []
+
+    def loss(self, images: Any, labels: Any) -> dict[str, torch.Tensor]:
+        self.seen.append(labels.tolist())
+        return super().loss(images, labels)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_method_that_asks_for_pairs_gets_them_in_every_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    monkeypatch.setattr(Pairs, "seen", seen)
+    register(Pairs)
+    wsol.train("pairs", splits(30), tmp_path / "run", **SMALL)
+    assert len(seen) == 2 * (36 // 8)  # 12 classes of two or three photos
+    assert all(labels[::2] == labels[1::2] for labels in seen)
+    with pytest.raises(
+        WsolError, match="batch_size 7: the method takes 2 photos of a class at a time; give a multiple"
+    ):
+        wsol.train("pairs", splits(30), tmp_path / "odd", **SMALL | {"batch_size": 7})
+    seen.clear()
+    with pytest.warns(UserWarning, match="30 training photos do not fill a batch of 64: each batch holds 30"):
+        wsol.train("pairs", splits(30), tmp_path / "few", **SMALL | {"batch_size": 64, "epochs": 1})
+    assert [len(labels) for labels in seen] == [30]
 
 
 class Parts(CAM):
@@ -413,6 +466,18 @@ def test_a_run_that_goes_on_at_a_constant_rate_is_that_of_more_epochs(tmp_path: 
     wsol.train("cam", splits(8), tmp_path / "longer", **given)
     longer = tensors(wsol.train("cam", splits(8), tmp_path / "longer", resume=True, **given | {"epochs": 3}), "last")
     assert all(torch.equal(whole[name], longer[name]) for name in whole)
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_the_settings_that_it_did_not_know(tmp_path: Path) -> None:
+    wsol.train("cam", splits(8), tmp_path, **SMALL)
+    about = json.loads((tmp_path / "run.json").read_text())
+    for name in ("freeze", "cache_features", "optimiser", "test_size"):
+        del about["settings"][name]
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    with pytest.raises(WsolError, match="begun with optimiser sgd, not adamw"):
+        wsol.train("cam", splits(8), tmp_path, resume=True, **SMALL | {"epochs": 3, "optimiser": "adamw"})
+    with pytest.warns(UserWarning, match="2 of 3 epochs are done"):
+        assert wsol.train("cam", splits(8), tmp_path, resume=True, **SMALL | {"epochs": 3}).figures()
 
 
 def test_a_batch_of_one_trains_and_says_what_is_wrong_where_it_cannot(tmp_path: Path) -> None:

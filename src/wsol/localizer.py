@@ -28,7 +28,7 @@ class Localizer:
     image_size: side of the square input, pixels.
     several: whether a photo may hold several classes: scores are then sigmoids, else a softmax.
     threshold: share of a heatmap's peak at which boxes are cut, or "auto", each map's own mean.
-    threshold_source: who chose it: "recipe", "validation", or nobody: "auto".
+    threshold_source: who chose it: "recipe", "validation" photos, a "review", or nobody: "auto".
     readout: how the network is asked where.
     name: where it comes from, for reports.
     folder: of its run, where it comes from one.

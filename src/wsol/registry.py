@@ -38,9 +38,13 @@ OURS: dict[Kind, dict[str, str]] = {
         "ega": "wsol.methods.ega:EGA",
         "bas": "wsol.methods.bas:BAS",
         "aepl": "wsol.methods.aepl:AEPL",
+        "spg": "wsol.methods.spg:SPG",
+        "i2c": "wsol.methods.i2c:I2C",
+        "danet": "wsol.methods.danet:DANet",
         "has": "wsol.methods.has:HaS",
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",
+        "trilite": "wsol.methods.trilite:TriLite",
     },
     "backbones": {
         "vgg16": "wsol.backbones.vgg:VGG16",

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from wsol.backbones import Backbone
 from wsol.backbones.chain import Chain
+from wsol.errors import WsolError
 from wsol.methods.around import Around
 from wsol.methods.cam import CAM
 from wsol.methods.contract import Labels, Method, Terms, cross_entropy
@@ -140,9 +141,9 @@ def loss_is_finite_and_reaches_every_parameter(subject: Subject) -> None:
 
 
 def training_in_parts_is_training_at_once(subject: Subject) -> None:
-    method = subject.built()
     images, labels = small_batch()
-    whole = losses(method, images, labels)
+    whole = losses(subject.built(), images, labels)
+    method = subject.built()  # anew: a loss may keep what it saw, as batch norm does
     torch.manual_seed(0)
     parts = [part for part in method.loss_parts(images, labels, **asked_by(method))]
     merged = {name: term for part in parts for name, term in part.items()}
@@ -205,7 +206,7 @@ def soft_and_many_labels_train_too(subject: Subject) -> None:
     method = subject.built()
     images, labels = small_batch()
     hard = nn.functional.one_hot(labels, CLASSES)
-    whole, soft = losses(method, images, labels), losses(method, images, hard.float())
+    whole, soft = losses(subject.built(), images, labels), losses(subject.built(), images, hard.float())
     for name, term in whole.items():
         subject.must(torch.isclose(term, soft[name]), f"the term {name!r} differs between a label and its soft form")
     several = [torch.isin(torch.arange(CLASSES), torch.tensor(two)).expand(4, -1) for two in ((0, 1), (0, 2), (1, 2))]
@@ -237,6 +238,34 @@ def new_layers_are_its_own(subject: Subject) -> None:
     subject.must(not new & backbone, "new_layers names a part of the backbone, whose weights were trained before")
 
 
+def a_frozen_backbone_stays_as_it_is(subject: Subject) -> None:
+    method = subject.built(normed=True)
+    try:
+        method.freeze("all")
+    except WsolError:
+        return  # the method says that it cannot be trained so
+    before = copy.deepcopy(method.backbone.state_dict())
+    sum(losses(method, *small_batch()).values()).backward()  # type: ignore[union-attr]
+    reached = [name for name, parameter in method.backbone.named_parameters() if parameter.grad is not None]
+    subject.must(not reached, f"the loss gives a gradient to {', '.join(reached)}, which the setting freeze forbids")
+    changed = [name for name, value in method.backbone.state_dict().items() if not torch.equal(value, before[name])]
+    subject.must(not changed, f"training changes {', '.join(changed)}, which the setting freeze forbids")
+
+
+def cached_features_give_the_loss_of_photos(subject: Subject) -> None:
+    """Or the method says that it needs more than the features."""
+    method = subject.built(normed=True)
+    images, labels = small_batch()
+    try:
+        method.freeze("a")
+        with method.backbone.fed(method.backbone.frozen_features(images), SIDE) as stand_ins:
+            cached = losses(method, stand_ins, labels)
+    except WsolError:
+        return
+    for name, term in losses(method, images, labels).items():
+        subject.must(torch.isclose(term, cached[name]), f"the term {name!r} differs with the setting cache_features")
+
+
 def mixed_precision_gives_a_finite_loss(subject: Subject) -> None:
     method = subject.built()
     with torch.autocast("cpu", torch.bfloat16):
@@ -253,6 +282,8 @@ CHECKS = (
     soft_and_many_labels_train_too,
     batch_norms_count_one_pass,
     new_layers_are_its_own,
+    a_frozen_backbone_stays_as_it_is,
+    cached_features_give_the_loss_of_photos,
     mixed_precision_gives_a_finite_loss,
     training_on_one_batch_learns_it,
 )

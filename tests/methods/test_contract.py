@@ -15,15 +15,20 @@ from wsol.testing import CHECKS, asked_by, check_method, losses, subject
 
 NAMES = registry.names("methods")
 EVERY = pytest.mark.parametrize("name", NAMES)
-LEARNABLE = {"has": {"patch": 8}, "sltnet": {"beta": 0.1}}  # photos of noise are small, and their maps flat at beta 10
+# photos of noise are small, their maps flat at beta 10, and alpha 100 hears nothing of classes for long
+LEARNABLE = {"has": {"patch": 8}, "sltnet": {"beta": 0.1}, "trilite": {"alpha": 1.0, "class_dropout": 0.0}}
 # under which these leave photos and features alone, and count every photo fully
 QUIET = {
     "has": {"hide_rate": 0.0},
     "cutmix": {"mix_rate": 0.0},
     "adl": {"drop_rate": 1.0, "drop_threshold": 1.01},
     "sltnet": {"alpha": 1.0},
+    "trilite": {"class_dropout": 0.0},
+    "spg": {"dropout": 0.0},
+    "i2c": {"dropout": 0.0},
+    "danet": {"class_weight": 1.0},
 }
-AGNOSTIC = {"sltnet", "regressor"}  # one heatmap for all classes
+AGNOSTIC = {"sltnet", "regressor", "trilite"}  # one heatmap for all classes
 
 
 def made(name: str, backbone, **options) -> Method:
@@ -95,6 +100,10 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("has", "classification"),
         ("cutmix", "classification"),
         ("adl", "classification"),
+        ("trilite", "classification"),
+        ("spg", "classification"),
+        ("i2c", "classification"),
+        ("danet", "species"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:
@@ -198,9 +207,30 @@ class OverflowsInHalfPrecision(CAM):
         return {"classification": cross_entropy(logits, labels) / float(logits.dtype != torch.bfloat16)}
 
 
+class ReadsThePhotos(CAM):
+    def loss(self, images, labels):
+        return {"classification": super().loss(images, labels)["classification"] * (1 + images.mean())}
+
+
+class WakesTheBackbone(CAM):
+    def loss(self, images, labels):
+        for module in self.backbone.modules():
+            module.training = True
+        return super().loss(images, labels)
+
+
+class TrainsWhatIsFrozen(CAM):
+    def loss(self, images, labels):
+        self.backbone.requires_grad_(True)
+        return super().loss(images, labels)
+
+
 @pytest.mark.parametrize(
     ("method", "sentence"),
     [
+        (ReadsThePhotos, "differs with the setting cache_features"),
+        (WakesTheBackbone, "training changes .*running_mean"),
+        (TrainsWhatIsFrozen, "gives a gradient to 0.weight"),
         (NotFinite, "no single finite number"),
         (ForgetsItsHead, "no gradient to head.classifier.weight"),
         (LearnsFromPrediction, "prediction changes backbone"),

@@ -48,6 +48,32 @@ PRINTED = {
     "has": {"hide_rate": 0.5, "patch": 32},  # Kumar Singh and Lee 2017: HaS-32
     "cutmix": {"mix_rate": 1.0, "mix_shape": 1.0},  # Yun et al. 2019: ImageNet
     "adl": {"drop_rate": 0.75, "drop_threshold": 0.8, "drop_at": (-3, -2, -1)},  # Choe and Shim 2019: VGG16
+    "trilite": {"alpha": 100.0, "channels": 3, "dropout": 0.5, "class_dropout": 0.5},  # Sabaghi and Oramas 2026: CUB
+    "danet": {  # Xue et al. 2019, section 4.1
+        "activated_at": (-3, -2, -1),
+        "maps": 8,
+        "compared": 12,
+        "class_weight": 0.5,
+        "divergence_weight": 0.01,
+    },
+    "i2c": {  # Zhang et al. 2020, section 4.1, and its code
+        "seeds": 3,
+        "seed_threshold": 0.7,
+        "local_weight": 0.008,
+        "global_weight": 0.001,
+        "fading": 0.002,
+        "dropout": 0.5,
+        "head_depth": 2,
+        "head_width": 1024,
+    },
+    "spg": {  # Zhang et al. 2018, section 4.1, and its code
+        "sure_b2": (0.7, 0.05),
+        "sure_b1": (0.5, 0.05),
+        "sure_c": (0.7, 0.1),
+        "dropout": 0.5,
+        "head_depth": 2,
+        "head_width": 1024,
+    },
     "cam": {"head_depth": 0},  # Zhou et al. 2016, section 2: averaged features, then one layer
 }
 CASES = [(name, setting, value) for name, settings in PRINTED.items() for setting, value in settings.items()]
@@ -123,9 +149,21 @@ def test_other_heads_begin_as_kaiming_says_and_end_small() -> None:
         ("cutmix", "mix_shape", 0.0),
         ("adl", "drop_rate", 1.5),
         ("adl", "drop_threshold", -1.0),
+        ("danet", "maps", 0),
+        ("danet", "compared", 25),
+        ("danet", "compared", 1),
+        ("danet", "divergence_weight", -1.0),
+        ("i2c", "seeds", 0),
+        ("i2c", "seed_threshold", 1.5),
+        ("i2c", "local_weight", -1.0),
+        ("i2c", "fading", -1.0),
+        ("i2c", "classes_first", 1.5),
+        ("spg", "sure_b2", (1.7, 0.05)),
+        ("spg", "sure_c", (0.7, -0.1)),
+        ("spg", "dropout", 1.5),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_in_one_line(name: str, setting: str, value) -> None:
-    with pytest.raises(WsolError, match=f"^[A-Za-z-]+: {setting} .* must be (at least|between)") as caught:
+    with pytest.raises(WsolError, match=f"^[A-Za-z0-9-]+: {setting} .* must be (at least|between)") as caught:
         stack(name).build(plain(), 5, **{setting: value})
     assert "\n" not in str(caught.value)

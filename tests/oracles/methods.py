@@ -3,7 +3,7 @@
 import math
 
 import torch
-from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest
+from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest, upsampled
 from torch import Tensor
 
 
@@ -154,3 +154,135 @@ def attended(features: Tensor, threshold: float, dropped: bool) -> Tensor:
                 kept = float(value < threshold * highest) if dropped else 1 / (1 + math.exp(-value))
                 out[i, :, y, x] = kept * features[i, :, y, x]
     return out
+
+
+def trilite(method, images: Tensor, labels: list[int]) -> tuple[dict[str, float], list[Tensor]]:
+    """TriLite's three terms without alpha, and each photo's map; cell by cell, in eval mode, without dropout."""
+    sums = dict.fromkeys(("classification", "foreground", "background"), 0.0)
+    maps = []
+    conv, norm = method.tri_head
+    scale, shift, means, variances = (
+        values.tolist() for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    )
+    for image, label in zip(images, labels, strict=True):
+        features, class_token = (value[0] for value in method.tokens(image[None]))
+        channels, rows, columns = features.shape
+        padded = torch.zeros(channels, rows + 2, columns + 2)
+        padded[:, 1:-1, 1:-1] = features
+        shares = torch.zeros(len(norm.bias), rows, columns)
+        for y in range(rows):
+            for x in range(columns):
+                values = []
+                for region, weight in enumerate(conv.weight):
+                    value = (weight * padded[:, y : y + 3, x : x + 3]).sum().item()
+                    value = (value - means[region]) / math.sqrt(variances[region] + norm.eps)
+                    values.append(math.exp(value * scale[region] + shift[region]))
+                shares[:, y, x] = torch.tensor(values) / sum(values)
+        vectors = []
+        for share in shares[:2]:
+            vector = sum(share[y, x] * features[:, y, x] for y in range(rows) for x in range(columns))
+            vectors.append(method.region_head(vector / (share.sum() + 1e-6)))
+        sums["classification"] += cross_entropy(method.class_head(class_token), label)
+        sums["foreground"] += cross_entropy(vectors[0], label)
+        sums["background"] -= math.log(1 - math.exp(-cross_entropy(vectors[1], label)) + 1e-7)
+        maps.append(shares[0])
+    return {name: value / len(labels) for name, value in sums.items()}, maps
+
+
+def spg(method, images: Tensor, labels: list[int]) -> dict[str, float]:
+    """SPG's four terms without dropout, pixel by pixel; one list of sure pixels for the whole batch."""
+    shallow, deep = method.guided_at
+    classification, pixels = 0.0, {"b2": [], "b1": [], "c": []}
+    for image, label in zip(images, labels, strict=True):
+        features = method.backbone(image[None])[0]
+        logits = classify(method.head, features)
+        classification += cross_entropy(logits, label)
+        side = image.shape[-1]
+        guide = min_max(upsampled(class_map(method.head, features, label), side))
+        masks = {}
+        for name, own, boundary in (("b1", method.head_b1, shallow), ("b2", method.head_b2, deep)):
+            hidden = own(method.backbone(image[None], until=boundary))[0].clamp(min=0)
+            masks[name] = upsampled(class_map(method.head_b, hidden, 0), side)
+        masks["c"] = upsampled(class_map(method.head_c, method.head.hidden(features[None])[0], 0), side)
+        b1, b2 = torch.sigmoid(masks["b1"]), torch.sigmoid(masks["b2"])
+        guides = {"b2": guide, "b1": b2, "c": (b1 + b2) / 2}
+        for name, (high, low) in (("b2", method.sure_b2), ("b1", method.sure_b1), ("c", method.sure_c)):
+            values, logits_here = guides[name].flatten().tolist(), masks[name].flatten().tolist()
+            limit = high if sum(v > high for v in values) >= 30 else high * max(values)
+            for value, logit in zip(values, logits_here, strict=True):
+                if value < low:
+                    pixels[name].append(math.log(1 + math.exp(logit)))
+                elif value > limit:
+                    pixels[name].append(math.log(1 + math.exp(-logit)))
+    terms = {name: sum(values) / max(1, len(values)) for name, values in pixels.items()}
+    return {"classification": classification / len(labels)} | terms
+
+
+def i2c(method, images: Tensor, labels: list[int], centres: list[Tensor], visits: list[int]) -> dict[str, float]:
+    """I2C's terms without dropout, pair by pair; moves `centres` and counts `visits` as it goes."""
+    before, distances, moves = [centre.clone() for centre in centres], {"local": [], "global": []}, []
+    classification = 0.0
+    seeds = []
+    for image, label in zip(images, labels, strict=True):
+        features = method.features(image[None])[0]
+        classification += cross_entropy(classify(method.head, features), label)
+        own = min_max(class_map(method.head, features, label))
+        strong = [(y, x) for y in range(len(own)) for x in range(len(own)) if own[y, x] > method.seed_threshold]
+        seeds.append([features[:, y, x] for y, x in (strong * method.seeds)[: method.seeds]])
+    for i in range(0, len(labels) - 1, 2):
+        if labels[i] != labels[i + 1]:
+            continue
+        pairs = list(zip(seeds[i], seeds[i + 1], strict=True))
+        distances["local"].append(sum(apart(f, g) for f, g in pairs) / len(pairs))
+        common = sum(f + g for f, g in pairs) / (2 * len(pairs))
+        distances["global"].append(apart(common, before[labels[i]]))
+        moves.append((labels[i], common))
+    for label, common in moves:
+        rate = math.exp(-method.fading * visits[label])
+        centres[label] = (1 - rate) * centres[label] + rate * common
+        visits[label] += 1
+    terms = {name: sum(values) / max(1, len(values)) for name, values in distances.items()}
+    terms = {"local": method.local_weight * terms["local"], "global": method.global_weight * terms["global"]}
+    return {"classification": classification / len(labels)} | terms
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    return math.sqrt(sum((a - b + 1e-6) ** 2 for a, b in zip(one.tolist(), other.tolist(), strict=True)))
+
+
+def danet(method, images: Tensor, labels: list[int], trees: list[list[int]], drawn: list[int]) -> dict[str, float]:
+    """DANet's terms; `trees` are the groups of each class at the three heads, `drawn` the maps that are compared."""
+    heads = [method.head_orders, method.head_families, method.head_species]
+    sums = {"orders": 0.0, "families": 0.0, "species": 0.0, "divergence": 0.0}
+    for image, label in zip(images, labels, strict=True):
+        maps, side = [], 0
+        for name, boundary, head, groups in zip(sums, method.activated_at, heads, trees, strict=False):
+            features = method.backbone(image[None], until=boundary)[0]
+            every = [class_map(head, features, k) for k in range(len(head.classifier.bias))]
+            each = len(every) // (max(groups) + 1)
+            logits = [sum(m.mean() for m in every[g * each : (g + 1) * each]) / each for g in range(max(groups) + 1)]
+            sums[name] += method.class_weight * cross_entropy(torch.stack(logits), groups[label])
+            side = side or len(every[0])
+            own = every[groups[label] * each : (groups[label] + 1) * each]
+            maps += [upsampled(m, side) for m in own]
+        chosen = [maps[k] for k in drawn]
+        total = pairs = 0
+        for i in range(len(chosen)):
+            for j in range(i):
+                a, b = chosen[i].flatten(), chosen[j].flatten()
+                total += (sum(a * b) / math.sqrt(sum(a * a)) / math.sqrt(sum(b * b))).item()
+                pairs += 1
+        sums["divergence"] += method.divergence_weight * abs(total) / pairs
+    return {name: value / len(labels) for name, value in sums.items()}
+
+
+def danet_heatmap(method, image: Tensor, label: int, trees: list[list[int]]) -> Tensor:
+    """The sum of a class's, its family's and its order's positive mean maps."""
+    total = torch.zeros(1)
+    heads = [method.head_orders, method.head_families, method.head_species]
+    for boundary, head, groups in zip(method.activated_at, heads, trees, strict=True):
+        features = method.backbone(image[None], until=boundary)[0]
+        each = len(head.classifier.bias) // (max(groups) + 1)
+        mean = sum(class_map(head, features, groups[label] * each + k) for k in range(each)) / each
+        total = total + upsampled(mean.clamp(min=0), len(total) if len(total) > 1 else len(mean))
+    return total

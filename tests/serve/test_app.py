@@ -235,6 +235,7 @@ def test_the_threshold_that_fits_the_boxes_is_chosen_and_kept(
     assert choice["max_box_acc"] == choice["gt_known_after"] == 100.0 > choice["gt_known_before"]
     assert choice["said"] == f"kept in {folder}: wsol locate cuts there from now on"
     assert wsol.load(folder).threshold == choice["new"] == again["old"] == again["new"]
+    assert wsol.load(folder).threshold_source == "review"
 
 
 def test_boxes_that_were_all_accepted_leave_the_threshold_as_it_is(queue: Queue, run: Run, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_full_disk_names_the_file_of_the_run(tmp_path: Path, name: str, monkey
     written = Path.write_bytes
 
     def full(self: Path, content: Any) -> int:
-        if self.name == f"{name}.part":
+        if self.name.startswith(f"{name}.") and self.suffix == ".part":
             written(self, b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
         return written(self, content)

@@ -61,14 +61,27 @@ class Chain(Backbone):
     ) -> Float[Tensor, "b _ _ _"]:
         start = 0 if after is None else self.boundaries.index(self.boundary(after)) + 1
         stop = len(self.boundaries) if until is None else self.boundaries.index(self.boundary(until)) + 1
-        if start == 0:
-            x = self.normalised(x)
+        if after is None:
+            features = self.features_for(x, self.boundaries[stop - 1])
+            if features is None:
+                x = self.normalised(x)
+            else:
+                start = self.boundaries.index(str(self.frozen)) + 1
+                x = self._edit(features, self.boundaries[start - 1])
         for name in self.boundaries[start:stop]:
             for path in self._paths[name]:
                 x = self.get_submodule(path)(x)
-            for edit in self._edits.get(name, ()):
-                x = edit(x)
+            x = self._edit(x, name)
         return x
+
+    def _edit(self, x: Tensor, boundary: str) -> Tensor:
+        for edit in self._edits.get(boundary, ()):
+            x = edit(x)
+        return x
+
+    def behind(self, boundary: str) -> list[nn.Module]:
+        later = self.boundaries[self.boundaries.index(boundary) + 1 :]
+        return [self.get_submodule(path) for name in later for path in self._paths[name]]
 
     def cut(self, boundary: str | int) -> "Chain":
         shorter, last = deepcopy(self), self.boundary(boundary)

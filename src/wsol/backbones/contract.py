@@ -1,7 +1,7 @@
 """What every backbone offers, whatever network it is made of."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wsol.backbones.frozen import Freezable
 from wsol.errors import WsolError
 from wsol.nn.heads import Head
 
@@ -25,7 +26,7 @@ NEEDED: dict[Ability, tuple[str, str]] = {
 }
 
 
-class Backbone(nn.Module):
+class Backbone(Freezable):
     """Features of a network at named boundaries; images come in [0, 1] and are normalised here.
 
     Methods use what stands in this class alone, so that they run on convolutional networks (`Chain`), transformers
@@ -84,6 +85,15 @@ class Backbone(nn.Module):
             yield
         finally:
             edits.remove(function)
+
+    def at(self, images: Float[Tensor, "b 3 H W"], *boundaries: str | int) -> list[Float[Tensor, "b _ _ _"]]:
+        """Features at several boundaries, in the order asked, of one run to the end; needs no ability."""
+        names, passed = [self.boundary(boundary) for boundary in boundaries], dict[str, Tensor]()
+        with ExitStack() as edits:
+            for name in names:
+                edits.enter_context(self.edited(name, lambda features, name=name: passed.setdefault(name, features)))
+            self(images)
+        return [passed[name] for name in names]
 
     def need(self, ability: Ability, method: str) -> None:
         """Raises WsolError, naming the method and this backbone, where the backbone lacks an ability.

@@ -45,18 +45,18 @@ def derive(name: str) -> Maker:
         raise WsolError(f"{name}: cannot be used as a backbone ({_shortly(error)}); choose another network") from error
 
 
-def library_classifier(name: str, weights: str | Path, classes: int) -> tuple[nn.Module, Statistics, int]:
+def library_classifier(name: str, weights: str | Path, classes: int | None) -> tuple[nn.Module, Statistics, int]:
     """A whole classifier of timm or torchvision, its mean and std, and the side of its images: what is adopted.
 
     name: as `build_backbone` takes it; a plain name is timm's.
     weights: "pretrained" for the library's own, with their classes; or the path of a state dict.
-    classes: k of that file.
+    classes: k of that file; None for as many as the library's own have.
 
     Raises WsolError where there is no such network or the file does not fit it.
     """
     source, _, rest = name.partition(":")
     download = weights == "pretrained"
-    options: dict[str, Any] = {} if download else {"num_classes": classes}
+    options: dict[str, Any] = {} if download or classes is None else {"num_classes": classes}
     try:
         if source == "torchvision":
             preset, first = _torchvisions_preset(rest)

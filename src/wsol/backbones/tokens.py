@@ -75,6 +75,10 @@ class Tokens(Backbone):
         self.check_size(*images.shape[-2:])
         prefixed = self.network.num_prefix_tokens > 0
         grid = self.network.patch_embed.dynamic_feat_size(images.shape[-2:])
+        if (kept := self.features_for(images, last)) is not None:
+            classes, patches = kept.tensor_split([kept.shape[1] - grid[0] * grid[1]], 1)
+            patches = through(self._edits.get(last, []), patches, grid)
+            return patches.transpose(1, 2).unflatten(2, grid), classes[:, 0] if classes.shape[1] else None
         with ExitStack() as hooks:
             for boundary, edits in self._edits.items():
                 hooks.enter_context(self._module(boundary).register_forward_hook(self._on_patches(edits, grid)))
@@ -88,6 +92,14 @@ class Tokens(Backbone):
             )
         features, prefix = output if prefixed else (output, None)
         return features, None if prefix is None or self.network.cls_token is None else prefix[:, 0]
+
+    @torch.no_grad()
+    def frozen_features(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b n c"]:
+        if self.frozen != self.boundaries[-1]:
+            raise WsolError(f"{self.name} cannot go on from the middle; set freeze to all, or leave cache_features out")
+        patches, class_token = self.tokens(images)
+        first = [] if class_token is None else [class_token[:, None]]
+        return torch.cat([*first, patches.flatten(2).transpose(1, 2)], 1)
 
     def attention(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "blocks b h w"]:
         """How much the class token attends to each patch, in each block: see `tokens_and_attention`."""
@@ -144,6 +156,10 @@ class Tokens(Backbone):
             shorter.network.norm = nn.Identity()
             shorter.network.blocks = shorter.network.blocks[: len(shorter.boundaries)]
         return shorter
+
+    def behind(self, boundary: str) -> list[nn.Module]:
+        later = self.boundaries[self.boundaries.index(boundary) + 1 :]
+        return [self._module(name) for name in later]
 
     def _module(self, boundary: str) -> nn.Module:
         return self.network.norm if boundary == "norm" else self.network.blocks[int(boundary.removeprefix("block"))]

@@ -29,11 +29,12 @@ from wsol.runs.settings import as_options
 from wsol.show.pages import embedded, sheet, write_page
 from wsol.system.console import console
 from wsol.system.files import read_json, write_json
+from wsol.system.locks import locked_file
 from wsol.training.train import train
 
 PHOTOS = 6  # on the contact sheet
 SIDE = 160  # of each, pixels
-FILES = ("weights", "pseudo_boxes")  # settings that are paths
+FILES = ("weights", "pseudo_boxes", "label_tree")  # settings that are paths
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def benchmark(
         said = f"{job.row.name}, seed {job.seed}"
         console.print(f"run {place + 1} of {len(jobs)}: {said}{_left(jobs)}", highlight=False)
         try:
-            _run(job, _twin(job, jobs), read, data, box_format)
+            with locked_file(job.kept):
+                if not job.done:  # by another process, while this one had other rows
+                    _run(job, _twin(job, jobs), read, data, box_format)
         except Exception as error:  # one row's mistake must not cost the others
             errors[said] = str(error).strip().split("\n")[0] or type(error).__name__
             console.print(f"{said} failed: {errors[said]}", style="red", markup=False, highlight=False)

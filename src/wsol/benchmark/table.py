@@ -1,6 +1,5 @@
 """The table of a benchmark: a row of the grid a line, mean and deviation over seeds, beside the papers' figures."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -9,7 +8,7 @@ from typing import Any
 from wsol.benchmark.grid import Grid
 from wsol.benchmark.published import published
 from wsol.evaluation.tally import BASELINES, BOXES, CLASSIFICATION, MASKS
-from wsol.system.files import read_json
+from wsol.system.files import read_json, write_csv, write_text
 
 METRICS = (*CLASSIFICATION, *(name for name in BOXES if name != "MaxBoxAcc50"), *MASKS, "PeakOnPart")
 COLUMNS = (*METRICS, "threshold", "minutes")
@@ -108,7 +107,7 @@ def write_table(grid: Grid, output: Path, errors: dict[str, str]) -> Table:
     """table.md and table.csv, the latter with the numbers unrounded."""
     table = tabulate(grid, output, errors)
     output.mkdir(parents=True, exist_ok=True)
-    (output / "table.md").write_text(markdown(table), encoding="utf-8")
+    write_text(output / "table.md", markdown(table))
     rows = []
     for who, runs in table.figures.items():
         row: dict[str, Any] = {"row": who, "seeds": len(runs)}
@@ -118,8 +117,5 @@ def write_table(grid: Grid, output: Path, errors: dict[str, str]) -> Table:
             if table.printed(name):
                 row[f"{name}_paper"] = table.papers.get(who, {}).get(name, "")
         rows.append(row)
-    with open(output / "table.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else ["row"])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(output / "table.csv", list(rows[0]) if rows else ["row"], rows)
     return table

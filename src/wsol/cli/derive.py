@@ -113,7 +113,7 @@ def option(
     required = default is inspect.Parameter.empty
     if listed and name in LISTED:
         text = f"{text.rstrip('.')}: {', '.join(registry.names(LISTED[name]))}."
-    told: dict[str, Any] = {"help": _sentence(text), "allow_leading_hyphen": name == "boundary"}
+    told: dict[str, Any] = {"help": _sentence(text), "allow_leading_hyphen": name in ("boundary", "freeze")}
     if kind is dict:
         kind, told["name"] = list[str], "--set"
         told["help"] += " As NAME=VALUE."

@@ -51,7 +51,7 @@ def train_command(methods: Stack) -> Callable[..., None]:
         options.append(_setting(name, parameter.annotation, parameter.default, text, group))
     settings = documented(Settings)
     for field in fields(Settings):
-        default = None if field.default is MISSING else field.default
+        default = methods.settings.get(field.name, None if field.default is MISSING else field.default)
         options.append(_setting(field.name, field.type, default, settings[field.name][0], "Training"))
     gone = Annotated[str | None, Parameter(show=False)]  # the error says what stands in its place
     options += [

@@ -3,10 +3,13 @@
 import os
 import warnings
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec
 
 from PIL import Image
 
@@ -30,13 +33,32 @@ from wsol.runs.opening import Network, load
 from wsol.runs.settings import as_options
 from wsol.system import processes
 from wsol.system.files import keep_apart
+from wsol.system.locks import locked, locked_file
 
 FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
+Asked = ParamSpec("Asked")
 USUAL = {"split": "test", "protocol": "clova", "ten_crop": False, "checkpoint": "best"}
 
 
+def _alone(measuring: Callable[Asked, dict[str, Any]]) -> Callable[Asked, dict[str, Any]]:
+    """No other process writes the same figures or maps meanwhile; the first process of several sees to that."""
+
+    @wraps(measuring)
+    def alone(*words: Asked.args, **given: Asked.kwargs) -> dict[str, Any]:
+        asked: dict[str, Any] = signature(measuring).bind(*words, **given).arguments
+        with ExitStack() as locks:
+            if processes.place()[0] == 0:
+                locks.enter_context(locked_file(asked.get("output")))
+                if maps := asked.get("write_maps"):
+                    locks.enter_context(locked(maps))
+            return measuring(*words, **given)
+
+    return alone
+
+
 @explained()
+@_alone
 def evaluate(
     run: Network,
     data: str | Path | Dataset,
@@ -135,6 +157,7 @@ def evaluate(
     return figures
 
 
+@_alone
 def evaluate_maps(
     maps: str | Path,
     metadata: str | Path,

@@ -10,6 +10,7 @@ from wsol.export.heatmaps import read_heatmaps
 from wsol.export.writer import Writer, clear
 from wsol.locating.result import Result
 from wsol.system.files import advice
+from wsol.system.locks import locked
 
 
 def find_formats(names: str) -> dict[str, type[Writer]]:
@@ -38,12 +39,13 @@ def write_results(
     formats: see `find_formats`.
     overwrite: remove the folders of these formats that earlier results left there.
 
-    Raises WsolError naming the file when the disk refuses, and the folder where earlier results are.
+    Raises WsolError naming the file when the disk refuses, and the folder where earlier results are or another process
+    writes.
     """
     count, formats = 0, list(formats)
     try:
-        clear([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
-        with ExitStack() as stack:
+        with locked(folder), ExitStack() as stack:
+            clear([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
             writers = [stack.enter_context(writer(Path(folder), classes)) for writer in formats]
             for result in results:
                 count += 1

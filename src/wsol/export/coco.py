@@ -11,6 +11,7 @@ from jaxtyping import Bool
 
 from wsol.export.writer import OneFile, Upright, add_entry, discard
 from wsol.locating.result import Result
+from wsol.system.files import beside
 
 TOLERANCE = 1.0  # cells of the mask's grid by which a polygon may be off, so that people can edit it
 
@@ -38,8 +39,8 @@ class CocoWriter(OneFile):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        self.waiting = open(folder / "coco.annotations.part", "w+", encoding="utf-8")
-        self.results = open(folder / "coco_results.json.part", "w", encoding="utf-8")
+        self.waiting = open(beside(folder / "coco.annotations"), "w+", encoding="utf-8")
+        self.results = open(beside(folder / "coco_results.json"), "w", encoding="utf-8")
         self.images, self.annotations, self.upright = 0, 0, Upright()
         self.folders: set[str] = set()
         self.results.write("[")

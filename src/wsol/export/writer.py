@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar
 from wsol.data.images import orientation
 from wsol.errors import WsolError
 from wsol.locating.result import Result
+from wsol.system.files import beside
 
 MARK = ".wsol"  # stands in folders that `wsol locate` made, so that it may remove them
 
@@ -126,7 +127,7 @@ class OneFile(Writer):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        path = folder / f"{self.name}.part"
+        path = beside(folder / self.name)
         # a name that is no UTF-8 becomes escapes, which JSON reads back
         self.file: IO[str] = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")
 

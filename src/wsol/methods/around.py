@@ -32,6 +32,10 @@ class Around(Method):
         return self.method.backbone
 
     @property
+    def together(self) -> int:  # type: ignore[override]
+        return self.method.together
+
+    @property
     def asked(self) -> frozenset[str]:
         return self.method.asked
 
@@ -56,6 +60,9 @@ class Around(Method):
 
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"], **at_test: Any) -> Float[Tensor, "b n h w"]:
         return self.method.heatmaps(prediction, classes, **at_test)
+
+    def freeze(self, boundary: str | int) -> None:
+        self.method.freeze(boundary)
 
     def new_layers(self) -> list[nn.Module]:
         return self.method.new_layers()

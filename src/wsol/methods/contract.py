@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -40,9 +40,13 @@ class Method(nn.Module):
     derived from these two signatures and the class's docstring. Images are RGB in [0, 1]; the backbone normalises them.
 
     backbone: the network whose weights were trained before.
+    settings: defaults of training settings, where its paper needs others than most.
+    together: how many photos of one class stand side by side in each training batch; 1 for any order.
     """
 
     backbone: Backbone
+    settings: ClassVar[dict[str, Any]] = {}
+    together: int = 1
 
     def loss(self, images: Images, labels: Labels) -> Terms:
         """Named terms, already weighted: training minimises their sum and logs each.
@@ -66,6 +70,13 @@ class Method(nn.Module):
     def heatmaps(self, prediction: Prediction, classes: Int[Tensor, "b n"]) -> Float[Tensor, "b n h w"]:
         """Heatmaps of n classes an image, of any range; higher is more."""
         raise NotImplementedError(f"{type(self).__name__} has no heatmaps")
+
+    def freeze(self, boundary: str | int) -> None:
+        """From here on the backbone's stages up to a boundary, or "all", learn nothing: see `Backbone.freeze`.
+
+        Raises WsolError for a method that cannot be trained so.
+        """
+        self.backbone.freeze(boundary)
 
     def new_layers(self) -> list[nn.Module]:
         """The modules that learn at `head_rate` times the backbone's rate: all that is not the backbone."""

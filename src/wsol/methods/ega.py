@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wsol.errors import WsolError
 from wsol.methods.around import Around
 from wsol.methods.contract import Images, Labels, Method, Terms, cross_entropy
 from wsol.nn.maps import choose, min_max, pick_class
@@ -69,6 +70,9 @@ class EGA(Around):
         self.kind, self.reduction, self.save_memory = entropy, entropy_reduction, save_memory
         self.clean_entropy, self.adversarial_entropy = clean_entropy, adversarial_entropy
         self.classes, self.twins = head.classifier.out_channels, TwinNorms(method)
+
+    def freeze(self, boundary: str | int) -> None:
+        raise WsolError("EGA changes photos by gradients through all stages, and none may be frozen; leave freeze out")
 
     def loss(self, images: Images, labels: Labels, **asked: Any) -> Terms:
         return {name: term for terms in self.streams(images, labels, **asked) for name, term in terms.items()}

@@ -60,6 +60,11 @@ class Stack:
         """What a method that stands alone sets of the CAM that it goes around."""
         return self.kinds[0].inside if self.alone else {}  # type: ignore[attr-defined]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Defaults of training settings that the innermost method has of its own."""
+        return self.kinds[-1].settings
+
     @cached_property
     def at_test(self) -> Options:
         """What counts at test alone: the keyword arguments of `heatmaps`."""

@@ -15,9 +15,11 @@ class Readout:
     A frozen dataclass: its fields are its settings, which the command line takes as `--set NAME=VALUE`.
 
     about: one line for lists and help.
+    agnostic: whether the map is the same for all classes, so that nobody need know which there are.
     """
 
     about: ClassVar[str]
+    agnostic: ClassVar[bool] = False
 
     def heatmaps(
         self, method: Method, images: Images, prediction: Prediction, classes: Int[Tensor, "b n"]

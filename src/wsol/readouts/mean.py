@@ -22,6 +22,7 @@ class Mean(Readout):
     """
 
     about = "mean over the channels of the features"
+    agnostic = True
     boundary: str | int = -1
 
     def heatmaps(

@@ -33,6 +33,7 @@ class PC1(Readout):
     """
 
     about = "first principal component of the features"
+    agnostic = True
     boundary: str | int = -1
     scaled: bool = False
 

@@ -1,5 +1,6 @@
 """Somebody's own classifier, asked where: given as a module, or by the name under which a library makes it."""
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -64,7 +65,11 @@ def is_network(name: str | Path) -> bool:
 
 
 def adopt_named(
-    name: str, weights: str | Path = "pretrained", names: str | Sequence[str] | None = None, **given: Any
+    name: str,
+    weights: str | Path = "pretrained",
+    names: str | Sequence[str] | None = None,
+    unnamed: bool = False,
+    **given: Any,
 ) -> Localizer:
     """A classifier by name.
 
@@ -72,6 +77,7 @@ def adopt_named(
     weights: "pretrained" for the library's own, or a file of tensors.
     names: of the classes, a list, names separated by commas, or a text file with one a line; None for the library's
         own weights: ImageNet's classes, else numbers.
+    unnamed: whether a file may come without names: it then has as many classes as the library's own weights.
     given: as `adopt` takes it.
 
     Raises WsolError where there is no such network, the file does not fit, or names are missing.
@@ -79,9 +85,12 @@ def adopt_named(
     listed = read_names(names)
     source, _, function = name.partition(":")
     if source in LIBRARIES:
-        if weights != "pretrained" and listed is None:
-            raise WsolError(f"{weights}: whose classes are they? add --names, a list or a text file with one a line")
-        network, statistics, size = library_classifier(name, weights, len(listed or ()))
+        if weights != "pretrained" and listed is None and not unnamed:
+            raise WsolError(
+                f"{weights}: whose classes are they? add --names, a list or a text file with one a line, "
+                "or a read-out that asks for none, such as pc1"
+            )
+        network, statistics, size = library_classifier(name, weights, None if listed is None else len(listed))
         given = {"mean": statistics[0], "std": statistics[1], "image_size": size} | given
     else:
         network = _made(source, function)
@@ -94,8 +103,7 @@ def read_names(names: str | Sequence[str] | None) -> list[str] | None:
     """Names of classes: a list, separated by commas, or a text file with one a line."""
     if names is None or not isinstance(names, str):
         return None if names is None else list(names)
-    path = Path(names)
-    if path.is_file():
+    if os.path.isfile(path := Path(names)):  # of a long list Path.is_file says that it is no name
         try:
             return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:

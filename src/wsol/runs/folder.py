@@ -104,14 +104,17 @@ class Run:
 
         load: whether the backbone's weights are read; not needed where a checkpoint follows.
 
-        Raises WsolError for hyper-parameters that the method refuses.
+        Raises WsolError for hyper-parameters that the method refuses, and where it cannot be frozen so.
         """
         settings = self.resolved.settings
         weights = None if settings.weights == "none" else settings.weights
         assert settings.backbone is not None, "training settles the backbone before it builds"
         map_stride = None if settings.map_stride == "own" else settings.map_stride
         backbone = build_backbone(settings.backbone, weights, settings.end, map_stride, settings.kept_strides, load)
-        return self.stack.build(backbone, len(self.classes), **self.resolved.options)
+        method = self.stack.build(backbone, len(self.classes), **self.resolved.options)
+        if settings.freeze != "none":
+            method.freeze(settings.freeze)
+        return method
 
     def open(self, checkpoint: Checkpoint = "best", readout: Readout | None = None, **at_test: Any) -> Localizer:
         """The trained network, on the GPU where there is one.
@@ -134,7 +137,7 @@ class Run:
         return Localizer(
             method.to(processes.device()).eval(),
             self.classes,
-            self.resolved.settings.image_size,
+            self.resolved.settings.test_size or self.resolved.settings.image_size,
             self.several,
             threshold,
             source,
@@ -165,9 +168,16 @@ class Run:
             raise WsolError(f"{path}: holds no list of photos; {fix}")
         return set(map(str, stored))
 
-    def keep_threshold(self, threshold: float, checkpoint: str, images: int) -> None:
-        """Stores the threshold that was best on the validation photos of the training data, for locating."""
-        entries = {"threshold": threshold, "images": images, "checkpoint": checkpoint, "validation": self.validation}
+    def keep_threshold(self, threshold: float, checkpoint: str, images: int, source: str = "validation") -> None:
+        """Stores the best threshold, for locating.
+
+        threshold: share of the heatmap's peak.
+        checkpoint: whose heatmaps it cuts.
+        images: how many photos chose it.
+        source: what photos these were: "validation" photos of the training data, or those of a "review".
+        """
+        entries = {"threshold": threshold, "source": source, "images": images, "checkpoint": checkpoint}
+        entries["validation"] = self.validation
         write_json(self.folder / "threshold.json", entries | {"at_test": plain(self.resolved.at_test)})
 
     def _threshold(self, checkpoint: str, at_test: dict[str, Any] | None) -> tuple[Threshold, str]:
@@ -182,12 +192,13 @@ class Run:
         try:
             check_threshold(threshold := float(stored["threshold"]))
             of_checkpoint, of_heatmaps = stored["checkpoint"], stored["at_test"]
+            source = str(stored.get("source", "validation"))  # earlier versions kept no other
             if of_checkpoint not in get_args(Checkpoint) or stored["validation"] != self.validation:
                 raise ValueError("it is of another run")
         except (KeyError, TypeError, ValueError, OverflowError, WsolError) as error:
             raise WsolError(f"{path}: holds no threshold of this run ({error}); {fix}") from error
         same = (of_checkpoint, of_heatmaps) == (checkpoint, plain(at_test))
-        return (threshold, "validation") if same else ("auto", "auto")
+        return (threshold, source) if same else ("auto", "auto")
 
 
 def save(method: Method, path: Path, about: dict[str, Any]) -> None:

@@ -71,9 +71,10 @@ def load(
 
     if is_on_hub(run):
         run = fetch(str(run))
-    if isinstance(run, str | Path):
-        run = adopt_named(str(run), weights, names) if is_network(run) else Run.read(run)
     named = None if readout is None or readout == "own" else find_readout(readout, settings)
+    if isinstance(run, str | Path):
+        unnamed = named is not None and named.agnostic
+        run = adopt_named(str(run), weights, names, unnamed) if is_network(run) else Run.read(run)
     localizer: Any = run
     if isinstance(run, Run):
         localizer = run.open(checkpoint, named, **({} if named else settings))

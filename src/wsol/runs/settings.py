@@ -28,7 +28,7 @@ GONE = {
     "head_prefix": "a method names its new layers; BAS and AEPL have mask_rate",
     "parts": "SLT-Net is its localizer; train `regressor` on its boxes and `cam` for the classes",
 }
-LEAST = dict.fromkeys(NOT_NEGATIVE, 0) | {"batch_size": 1, "map_stride": 1, "image_size": 8}
+LEAST = dict.fromkeys(NOT_NEGATIVE, 0) | {"batch_size": 1, "map_stride": 1, "image_size": 8, "test_size": 8}
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,20 @@ class Settings:
     end: boundary of the backbone to end at; None is the last.
     map_stride: image pixels per cell of the last map (16 or 8), or the library network's "own".
     kept_strides: strided stages at the end that keep their stride, earlier ones being lowered instead (BAS: 1).
+    freeze: boundary of the backbone, by name or negative index, up to which nothing is learnt: eval mode, no gradients,
+        batch-norm statistics as they are; "all" for the whole backbone, "none" for nothing of it.
+    cache_features: the frozen stages run once over all photos, and training reads what they gave from the disk. Photos
+        are then seen whole, half of them mirrored, and not cropped at random.
     image_size: side of the square network input, pixels.
+    test_size: side of the input once the network is trained, pixels; None for `image_size`.
     epochs: passes over the training photos; 0 saves the network as it is.
     batch_size: photos a step; all of them where there are fewer.
+    optimiser: "sgd" or "adamw".
     learning_rate: of the backbone's weights.
     head_rate: factor on the learning rate for new layers, which the method names.
     bias_rate: factor on the learning rate for biases.
     momentum: of SGD, Nesterov's.
-    weight_decay: of SGD.
+    weight_decay: of either optimiser; AdamW's is decoupled from the gradient.
     schedule: of the learning rate.
     milestones: epochs after which schedule "step" multiplies the rate by `decay`.
     decay: factor of schedule "step".
@@ -64,6 +70,8 @@ class Settings:
     background: a class of photos that show no object: learned as a class, never boxed.
     pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
         of `wsol locate RUN PHOTOS --format json`.
+    label_tree: families and orders of the classes, for methods that learn such: a CSV with the columns class, family
+        and order; else classes whose names end in the same word are a family.
     """
 
     backbone: str | None = None
@@ -71,9 +79,13 @@ class Settings:
     end: str | None = None
     map_stride: int | Literal["own"] = 16
     kept_strides: int = 0
+    freeze: str | int = "none"
+    cache_features: bool = False
     image_size: int = 224
+    test_size: int | None = None
     epochs: int = 20
     batch_size: int = 32
+    optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 1e-3
     head_rate: float = 10.0
     bias_rate: float = 1.0
@@ -93,12 +105,15 @@ class Settings:
     on_bad_image: Literal["raise", "skip"] = "raise"
     background: str | None = None
     pseudo_boxes: str | None = None
+    label_tree: str | None = None
 
     def __post_init__(self) -> None:
         """Raises WsolError for numbers that cannot be."""
         for name, least in LEAST.items():
-            if (value := getattr(self, name)) != "own" and not least <= value < math.inf:
+            if (value := getattr(self, name)) not in ("own", None) and not least <= value < math.inf:
                 raise WsolError(f"{name} cannot be {value}; it must be at least {least}")
+        if self.cache_features and self.freeze == "none":
+            raise WsolError("cache_features keeps what frozen stages give; say by freeze which are frozen, or all")
         if self.threshold is not None:
             check_threshold(self.threshold)
 
@@ -130,13 +145,13 @@ class Resolved:
 
 
 def resolve(stack: Stack, recipe: str | Path | None, given: dict[str, Any]) -> Resolved:
-    """Settings and hyper-parameters: defaults, then the recipe's, then what the caller gave.
+    """Settings and hyper-parameters: defaults, the method's over all methods', then the recipe's, then the caller's.
 
     Raises WsolError for an unknown key (with a suggestion) or a value of the wrong kind.
     """
     kinds = {field.name: field.type for field in fields(Settings)}
     kinds |= {name: parameter.annotation for name, parameter in (stack.options | stack.at_test).items()}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(stack.settings)
     for source, entries in ((f"recipe {recipe}", read_recipe(stack.recipes_from, recipe)), ("setting", given)):
         for key, value in entries.items():
             if key in GONE and key not in kinds:

@@ -59,7 +59,7 @@ def choose(queue: Queue, localizer: AnyLocalizer, usual: bool = True) -> Choice:
     why_not = _why_not(queue, localizer, usual) if better else "the old one is no worse on these boxes"
     if why_not is None:
         assert localizer.folder is not None
-        Run.read(localizer.folder).keep_threshold(best, localizer.facts["checkpoint"], len(cases))
+        Run.read(localizer.folder).keep_threshold(best, localizer.facts["checkpoint"], len(cases), "review")
         said = f"kept in {localizer.folder}: wsol locate cuts there from now on"
     else:
         said = f"not kept, as {why_not}; to use it: wsol locate ... --threshold {best:g}"

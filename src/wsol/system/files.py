@@ -1,11 +1,13 @@
 """Files of our own: one way in, which names the file that cannot be read, and one way out, whole or not at all."""
 
+import csv
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import yaml
@@ -52,6 +54,18 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def write_csv(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Writes a table, whole or not at all; what a row does not have stays empty."""
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            table.writerows(rows)
+
+    write_whole(path, write)
+
+
 def read_yaml(path: Any, what: str) -> dict[str, Any]:
     """The entries of a YAML file. Raises WsolError, naming the file, where it holds none."""
     try:
@@ -70,7 +84,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
     Raises WsolError naming the file and the fix when the disk refuses.
     """
-    temporary = path.with_name(path.name + ".part")
+    temporary = beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -80,6 +94,16 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def beside(path: Path) -> Path:
+    """A temporary name beside a file that is not whole yet; no two writers get the same one."""
+    return path.with_name(f"{path.name[:40]}.{os.getpid()}-{token_hex(4)}.part")
+
+
+def left_by(process: str) -> str:
+    """A pattern of the temporary names that a process gives."""
+    return f"*.{process}-*.part"
 
 
 def unwritable(path: Path, error: OSError) -> WsolError:

@@ -33,13 +33,16 @@ class Checkpoints(L.Callback):
 
     def __init__(self, run: Run, method: Method, validation: Dataset, photos: int = 6) -> None:
         self.run, self.method, self.validation = run, method, validation
-        self.best = -1.0
+        self.best, self.begun = -1.0, False
         self.shown = np.linspace(0, len(validation) - 1, min(photos, len(validation))).astype(int).tolist()
 
     def save_untrained(self) -> None:
         """The network as it was built, as both checkpoints."""
         for name in ("best", "last"):
             save(self.method, self.run.folder / f"{name}.safetensors", {"epoch": 0})
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.begun = True  # from here on the method holds the run's weights, those of a resumed run too
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch, folder = trainer.current_epoch + 1, self.run.folder
@@ -55,10 +58,10 @@ class Checkpoints(L.Callback):
             self.draw(epoch)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt):
-            save(self.method, self.run.folder / "last.safetensors", {"epoch": trainer.current_epoch, "cut": True})
-            if not (self.run.folder / "best.safetensors").exists():
-                save(self.method, self.run.folder / "best.safetensors", {"epoch": trainer.current_epoch})
+        """Leaves a network where the first epoch is interrupted; later on that of the last whole epoch stays."""
+        for name in ("last", "best") if self.begun and isinstance(exception, KeyboardInterrupt) else ():
+            if not (path := self.run.folder / f"{name}.safetensors").exists():
+                save(self.method, path, {"epoch": trainer.current_epoch, "cut": True})
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

@@ -1,7 +1,8 @@
-"""The generic loop: the sum of any method's loss terms, minimised by SGD."""
+"""The generic loop: the sum of any method's loss terms, minimised by SGD or AdamW."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -49,19 +50,19 @@ class Loop(L.LightningModule):
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
-        images, labels, *boxes = batch
-        images = images.contiguous(memory_format=torch.channels_last)
+        views, labels, *boxes = batch
         optimiser: Any = self.optimizers()
         optimiser.zero_grad()
         terms: dict[str, Tensor] = {}
-        for part in self.method.loss_parts(images, labels, **self._asked(boxes)):
-            loss = torch.stack([term.float() for term in part.values()]).sum()
-            if not torch.isfinite(loss):
-                values = ", ".join(f"{name} {term.item():.3g}" for name, term in part.items())
-                raise WsolError(f"the loss is no longer finite ({values}); lower --learning-rate or set --clip 5")
-            with torch.autocast(self.device.type, enabled=False):
-                self.manual_backward(loss)
-            terms |= {name: term.detach() for name, term in part.items()}
+        with self.shown(views) as images:
+            for part in self.method.loss_parts(images, labels, **self.asked(boxes)):
+                loss = torch.stack([term.float() for term in part.values()]).sum()
+                if not torch.isfinite(loss):
+                    values = ", ".join(f"{name} {term.item():.3g}" for name, term in part.items())
+                    raise WsolError(f"the loss is no longer finite ({values}); lower --learning-rate or set --clip 5")
+                with torch.autocast(self.device.type, enabled=False):
+                    self.manual_backward(loss)
+                terms |= {name: term.detach() for name, term in part.items()}
         if self.settings.clip:
             self.clip_gradients(optimiser, self.settings.clip, "norm")
         optimiser.step()
@@ -75,7 +76,8 @@ class Loop(L.LightningModule):
     def validation_step(self, batch: Batch) -> None:
         if batch.errors:
             raise WsolError("; ".join(error for _, error in batch.errors))
-        logits = self.method.predict(batch.images.contiguous(memory_format=torch.channels_last)).logits
+        with self.shown(batch.images) as images:
+            logits = self.method.predict(images).logits
         right = ranks(logits, batch.targets) < 1
         self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(right))
         self.energies.append(energy(logits.float(), batch.targets.dtype == torch.bool))
@@ -87,16 +89,26 @@ class Loop(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self.settings
-        optimiser = torch.optim.SGD(
-            parameter_groups(self.method, settings),
-            momentum=settings.momentum,
-            nesterov=settings.momentum > 0,
-            weight_decay=settings.weight_decay,
-        )
+        groups, decay = parameter_groups(self.method, settings), settings.weight_decay
+        optimiser: torch.optim.Optimizer
+        if settings.optimiser == "adamw":
+            optimiser = torch.optim.AdamW(groups, weight_decay=decay)
+        else:
+            momentum = settings.momentum
+            optimiser = torch.optim.SGD(groups, momentum=momentum, nesterov=momentum > 0, weight_decay=decay)
         steps = settings.epochs * self.steps_per_epoch
         return [optimiser], [{"scheduler": schedule(optimiser, settings, steps), "interval": "step"}]
 
-    def _asked(self, boxes: Sequence[Tensor]) -> dict[str, Any]:
+    @contextmanager
+    def shown(self, views: Tensor) -> Iterator[Tensor]:
+        """The images of a batch, or what stands for them where the batch holds cached features."""
+        if not self.settings.cache_features:
+            yield views.contiguous(memory_format=torch.channels_last)
+            return
+        with self.method.backbone.fed(views.float(), self.settings.image_size) as images:
+            yield images
+
+    def asked(self, boxes: Sequence[Tensor]) -> dict[str, Any]:
         """What a method's loss declares beside images and labels."""
         done = self.global_step / max(self.settings.epochs * self.steps_per_epoch, 1)
         progress = {"progress": done} if "progress" in self.method.asked else {}

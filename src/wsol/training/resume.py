@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from wsol.errors import WsolError, listed
 from wsol.runs.folder import Run
+from wsol.runs.settings import Settings, plain
 from wsol.system.files import read_json, unreadable, write_whole
 
 # what may change when a training goes on
@@ -46,7 +47,7 @@ def check_resumable(run: Run) -> None:
     entries = read_json(about, "choose another --output")
     if entries.get("classes") != list(run.classes):
         raise WsolError(f"{about}: was begun with other classes; resume with the same or choose another --output")
-    before = {"method": entries.get("method")}
+    before = plain(Settings()) | {"method": entries.get("method")}  # what an earlier version did not know
     for kind in ("settings", "options", "at_test"):
         before |= entries.get(kind) or {}
     now = {"method": run.stack.key, **run.resolved.all}

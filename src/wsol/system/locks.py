@@ -1,0 +1,75 @@
+"""Locks: a folder or a file is written by one process at a time."""
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from wsol.errors import WsolError
+from wsol.system.files import left_by
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Keeps other processes from writing into a folder until the `with` block ends.
+
+    The system opens a lock when its process ends, even if it was killed; half files that it left are then removed.
+
+    folder: made where it is missing, and removed again where it stays empty.
+
+    Raises WsolError, which names the process and its host, where another one writes there.
+    """
+    with _lock(Path(folder) / ".wsol.lock", Path(folder), "**/"):
+        yield
+
+
+@contextmanager
+def locked_file(path: str | Path | None) -> Iterator[None]:
+    """Keeps other processes from writing a file until the `with` block ends, as `locked` does for a folder.
+
+    path: None for no file.
+    """
+    if path is None:
+        yield
+        return
+    path = Path(path)
+    with _lock(path.with_name(f".{path.name}.lock"), path):
+        yield
+
+
+@contextmanager
+def _lock(file: Path, place: Path, within: str = "") -> Iterator[None]:
+    new, lock = not file.parent.exists(), FileLock(file, blocking=False)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        said = f"{_holder(file) or 'another process'} is writing there; wait for it, or choose another --output"
+        raise WsolError(f"{place}: {said}") from None
+    except (OSError, NotImplementedError):
+        pass  # what cannot be written here is said when it is
+    try:
+        with suppress(OSError):
+            if killed := re.match(r"process (\d+) ", _holder(file)):
+                for half in file.parent.glob(within + left_by(killed[1])):
+                    half.unlink(missing_ok=True)
+            file.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no file that is open
+            file.unlink()
+        lock.release()
+        if new:
+            with suppress(OSError):
+                file.parent.rmdir()
+
+
+def _holder(file: Path) -> str:
+    """Who wrote the lock's file; "" where that cannot be read."""
+    with suppress(OSError, ValueError):
+        return file.read_text(encoding="utf-8")[:200]
+    return ""
