@@ -1,22 +1,26 @@
 """A benchmark: nothing runs twice, nothing stops the rest, and the table says what the figures say."""
 
 import base64
+import copy
 import csv
 import io
 import json
 import random
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 import wsol
 from wsol import registry
+from wsol.backbones import Backbone, build_backbone
 from wsol.benchmark import run as module
 from wsol.benchmark.grid import Grid, grids, read_grid
 from wsol.benchmark.published import published
@@ -300,6 +304,26 @@ def test_a_packaged_grid_holds_commands_that_the_command_line_takes(name: str) -
             if "train" in each:
                 given = bound.arguments.get("given", bound.arguments)
                 assert set(row.given) <= set(given), said
+
+
+@cache
+def untrained(name: str, end: str | None, map_stride: int | str, kept_strides: int) -> Backbone:
+    return build_backbone(name, None, end, None if map_stride == "own" else int(map_stride), kept_strides)
+
+
+@PACKAGED
+def test_every_row_of_a_packaged_grid_builds_its_network_and_answers(name: str) -> None:
+    """With 50 classes and narrow heads; of rows that train alike but for epochs and rate one."""
+    rows = {str(row.trained | {"epochs": 0, "learning_rate": 0}): row for row in read_grid(name).rows}
+    for row in rows.values():
+        settings, options = row.resolved.settings, row.resolved.options
+        shape = settings.backbone or "resnet50", settings.end, settings.map_stride, settings.kept_strides
+        narrow = {"head_width": 4} if "head_width" in options else {}
+        network = row.stack.build(copy.deepcopy(untrained(*shape)), 50, **options | narrow).eval()
+        with torch.no_grad():
+            prediction = network.predict(torch.rand(1, 3, 64, 64))
+            heatmaps = network.heatmaps(prediction, torch.tensor([[0, 1]]), **row.resolved.at_test)
+        assert heatmaps.shape[:2] == (1, 2) and heatmaps.isfinite().all()
 
 
 def test_a_command_says_how_boxes_were_read() -> None:
