@@ -1,6 +1,5 @@
 """What training leaves in the run folder as it goes: checkpoints and contact sheets."""
 
-from functools import partial
 from typing import Any
 
 import lightning as L
@@ -15,7 +14,7 @@ from wsol.methods.contract import Method
 from wsol.readouts.contract import Own
 from wsol.runs.folder import Run, save
 from wsol.show.draw import contact_sheet, overlay
-from wsol.system.files import write_whole
+from wsol.system.files import write_picture
 
 SIDE = 160  # of a photo on a contact sheet, pixels: six fit on a page
 
@@ -84,4 +83,4 @@ class Checkpoints(L.Callback):
         names = [self.run.classes[label] for label in labels]
         for name, pictures in (("photos", photos), (f"epoch_{epoch:03d}", looks)):
             sheet = contact_sheet([list(zip(pictures, names, strict=True))], side=SIDE)
-            write_whole(self.run.folder / "sheets" / f"{name}.png", partial(sheet.save, format="png"))
+            write_picture(self.run.folder / "sheets" / f"{name}.png", sheet)
