@@ -78,7 +78,7 @@ def test_a_log_file_gets_a_line_a_minute(
 def test_a_run_folder_holds_what_it_says(tmp_path: Path) -> None:
     wsol.train("eil", splits(), tmp_path, sigma=1.5, **SMALL)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names >= {"run.json", "best.safetensors", "best.json", "last.safetensors", "last.json", "resume.ckpt"}
+    assert names >= {"run.json", "best.safetensors", "best.json", "last.safetensors", "last.json", "resume.safetensors"}
     assert len(list((tmp_path / "sheets").glob("epoch_*.png"))) == 2
     losses = [row for row in rows(tmp_path) if row["loss/total"]]
     assert len(losses) == 2
@@ -172,12 +172,25 @@ def test_what_ended_before_it_learnt_may_be_fixed_and_begun_again(tmp_path: Path
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     wsol.train("cam", splits(), tmp_path, **SMALL)
-    state = tmp_path / "resume.ckpt"
+    state = tmp_path / "resume.safetensors"
     whole = state.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
         state.write_bytes(damaged)
-        with pytest.raises(WsolError, match=r"resume\.ckpt: cannot be read"):
+        with pytest.raises(WsolError, match=r"resume\.safetensors: damaged .*; remove .*, and --resume begins anew"):
             wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
+    state.unlink()
+    last = tensors(tmp_path, "last")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
+    assert all(torch.equal(last[name], again) for name, again in tensors(tmp_path, "last").items())
+
+
+def test_a_state_of_an_earlier_version_is_named(tmp_path: Path) -> None:
+    wsol.train("cam", splits(), tmp_path, **SMALL)
+    (tmp_path / "resume.safetensors").rename(tmp_path / "resume.ckpt")
+    with pytest.raises(WsolError, match=r"resume\.ckpt: is of an earlier version, .*; remove it, and --resume begins"):
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
 
 
 def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
