@@ -138,8 +138,29 @@ def test_what_was_begun_is_not_overwritten_or_resumed_as_something_else(tmp_path
     with pytest.raises(WsolError, match="creatures: 1 of its 12 classes is unknown to the training photos"):
         wsol.train("cam", (renamed, photos()), tmp_path / "other", **SMALL | {"epochs": 0})
     assert wsol.load(tmp_path).classes == tuple(photos().classes)
-    with pytest.raises(WsolError, match="no run to resume"):
-        wsol.train("cam", splits(), tmp_path / "nothing", resume=True, **SMALL)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(WsolError, match=r"run\.json: not readable as JSON .*; choose another --output"):
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
+
+
+def test_one_command_begins_a_run_and_goes_on_with_it(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"there is nothing to resume yet, so training begins$"):
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"epochs": 1})
+    assert not (tmp_path / "sheets" / "epoch_002.png").exists()
+    wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"workers": 1, "sheet_every": 2})
+    assert (tmp_path / "sheets" / "epoch_002.png").exists()
+    assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"epoch,step\n0,1,2,3\n", b""])
+def test_the_rows_of_a_damaged_log_come_back(tmp_path: Path, content: bytes) -> None:
+    wsol.train("cam", splits(), tmp_path, **SMALL | {"epochs": 1})
+    (tmp_path / "metrics.csv").write_bytes(content)
+    wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"epochs": 2})
+    assert [(row["epoch"], row["step"], row["loss/total"] > "0") for row in rows(tmp_path)] == [
+        ("0", "3", True),
+        ("1", "6", True),
+    ]
 
 
 def test_a_wrong_option_is_refused_before_any_photo_is_read(tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ def check_resumable(run: Run) -> None:
     Warns where it goes on with another number of epochs, and says what becomes of the learning rate.
     """
     about = run.folder / "run.json"
-    if not about.exists():
-        raise WsolError(f"{run.folder}: no run to resume; leave --resume out to start one")
+    if not about.exists() and not learnt(run.folder):
+        warnings.warn(f"{run.folder}: there is nothing to resume yet, so training begins", stacklevel=3)
+        return
     if (earlier := run.folder / "resume.ckpt").exists():
         raise WsolError(f"{earlier}: is of an earlier version, which cannot go on; remove it, and --resume begins anew")
     if not learnt(run.folder):  # it ended before its first epoch did, perhaps for a reason that is fixed now

@@ -59,8 +59,8 @@ def train(
         (training, validation).
     output: the run folder to write.
     recipe: name of a recipe of the method, or a YAML file.
-    resume: continue the run in the output folder, with more epochs too; the learning rate then follows the schedule of
-        the new number of epochs from there on.
+    resume: continue the run in the output folder, or begin it where there is none yet. It may have more epochs; the
+        learning rate then follows the schedule of the new number of epochs from there on.
     given: settings (wsol.runs.settings.Settings) and the method's hyper-parameters, over the recipe's.
 
     Returns the run. Raises WsolError for anything that a user can fix.
@@ -149,7 +149,9 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
             raise unwritable(Path(error.filename or folder), error) from error
         except SystemExit as error:  # what Lightning makes of Ctrl-C, which it then ignores for good
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise KeyboardInterrupt from error
+            done = epochs_in(state) if state.exists() else 0
+            where = f"after epoch {done} of {settings.epochs}" if done else "in the first epoch"
+            raise KeyboardInterrupt(f"{folder}: stopped {where}") from error
 
 
 def _batch_size(settings: Settings, training: Dataset) -> int:
