@@ -1,8 +1,10 @@
 """Locating: any photo in, boxes in its own pixels out, a batch at a time; results in every form and format."""
 
 import csv
+import errno
 import io
 import json
+import shutil
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -392,6 +394,71 @@ def test_nothing_half_written_stands_under_its_final_name(tmp_path: Path, name: 
     final = {"coco.json", "coco_results.json", "boxes.csv", "results.jsonl", "data.yaml", "labelstudio.json"}
     assert not left & final
     assert not any(file.endswith(".part") for file in left)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("name", registry.names("formats"))
+def test_a_disk_that_fills_up_anywhere_leaves_no_half_file(
+    run: Run, photos: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (50, 30), "red").save(photos / "turned.jpg", exif=exif)
+    results = list(wsol.locate(run, [photos / "a.png", photos / "turned.jpg"]))
+    calls, opened, full_at = [], open, 0
+
+    class Full:
+        """A file on a disk that is full from some write on."""
+
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *_: Any) -> None:
+            self.file.close()
+
+        def __iter__(self) -> Any:
+            return iter(self.file)
+
+        def write(self, content: Any) -> int:
+            calls.append(content)
+            if len(calls) > full_at:
+                self.file.write(content[: len(content) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.file.write(content)
+
+    def opening(file: Any, mode: str = "r", *given: Any, **named: Any) -> Any:
+        """Every file that results are written to has a temporary name."""
+        stream = opened(file, mode, *given, **named)
+        if not Path(str(file)).is_relative_to(tmp_path / "found") or not set(mode) & set("wax+"):
+            return stream
+        assert str(file).endswith(".part") or Path(str(file)).name in (".wsol", ".wsol.lock"), file
+        return Full(stream) if str(file).endswith(".part") else stream
+
+    monkeypatch.setattr("builtins.open", opening)
+    monkeypatch.setattr("io.open", opening)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the upright copy
+        full_at = 10**9
+        write_results(results, tmp_path / "found", list(run.classes), writers(name))
+        whole, count = bytes_of(tmp_path / "found"), len(calls)
+        assert count and whole
+        for full_at in range(count):
+            calls.clear()
+            shutil.rmtree(tmp_path / "found", ignore_errors=True)  # an empty one is gone
+            with pytest.raises(WsolError, match=r"could not be written \(No space left on device\); free some space$"):
+                write_results(results, tmp_path / "found", list(run.classes), writers(name))
+            left = bytes_of(tmp_path / "found")
+            assert left.items() <= whole.items(), (full_at, set(left) - set(whole))
 
 
 @pytest.mark.parametrize(("name", "copies"), [("coco", "upright"), ("voc", "voc/upright")])

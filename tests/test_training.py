@@ -78,7 +78,7 @@ def test_a_log_file_gets_a_line_a_minute(
 def test_a_run_folder_holds_what_it_says(tmp_path: Path) -> None:
     wsol.train("eil", splits(), tmp_path, sigma=1.5, **SMALL)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names >= {"run.json", "best.safetensors", "best.json", "last.safetensors", "last.json", "resume.ckpt"}
+    assert names >= {"run.json", "best.safetensors", "best.json", "last.safetensors", "last.json", "resume.safetensors"}
     assert len(list((tmp_path / "sheets").glob("epoch_*.png"))) == 2
     losses = [row for row in rows(tmp_path) if row["loss/total"]]
     assert len(losses) == 2
@@ -138,8 +138,29 @@ def test_what_was_begun_is_not_overwritten_or_resumed_as_something_else(tmp_path
     with pytest.raises(WsolError, match="creatures: 1 of its 12 classes is unknown to the training photos"):
         wsol.train("cam", (renamed, photos()), tmp_path / "other", **SMALL | {"epochs": 0})
     assert wsol.load(tmp_path).classes == tuple(photos().classes)
-    with pytest.raises(WsolError, match="no run to resume"):
-        wsol.train("cam", splits(), tmp_path / "nothing", resume=True, **SMALL)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(WsolError, match=r"run\.json: not readable as JSON .*; choose another --output"):
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
+
+
+def test_one_command_begins_a_run_and_goes_on_with_it(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"there is nothing to resume yet, so training begins$"):
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"epochs": 1})
+    assert not (tmp_path / "sheets" / "epoch_002.png").exists()
+    wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"workers": 1, "sheet_every": 2})
+    assert (tmp_path / "sheets" / "epoch_002.png").exists()
+    assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"epoch,step\n0,1,2,3\n", b""])
+def test_the_rows_of_a_damaged_log_come_back(tmp_path: Path, content: bytes) -> None:
+    wsol.train("cam", splits(), tmp_path, **SMALL | {"epochs": 1})
+    (tmp_path / "metrics.csv").write_bytes(content)
+    wsol.train("cam", splits(), tmp_path, resume=True, **SMALL | {"epochs": 2})
+    assert [(row["epoch"], row["step"], row["loss/total"] > "0") for row in rows(tmp_path)] == [
+        ("0", "3", True),
+        ("1", "6", True),
+    ]
 
 
 def test_a_wrong_option_is_refused_before_any_photo_is_read(tmp_path: Path) -> None:
@@ -172,12 +193,25 @@ def test_what_ended_before_it_learnt_may_be_fixed_and_begun_again(tmp_path: Path
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     wsol.train("cam", splits(), tmp_path, **SMALL)
-    state = tmp_path / "resume.ckpt"
+    state = tmp_path / "resume.safetensors"
     whole = state.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
         state.write_bytes(damaged)
-        with pytest.raises(WsolError, match=r"resume\.ckpt: cannot be read"):
+        with pytest.raises(WsolError, match=r"resume\.safetensors: damaged .*; remove .*, and --resume begins anew"):
             wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
+    state.unlink()
+    last = tensors(tmp_path, "last")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
+    assert all(torch.equal(last[name], again) for name, again in tensors(tmp_path, "last").items())
+
+
+def test_a_state_of_an_earlier_version_is_named(tmp_path: Path) -> None:
+    wsol.train("cam", splits(), tmp_path, **SMALL)
+    (tmp_path / "resume.safetensors").rename(tmp_path / "resume.ckpt")
+    with pytest.raises(WsolError, match=r"resume\.ckpt: is of an earlier version, .*; remove it, and --resume begins"):
+        wsol.train("cam", splits(), tmp_path, resume=True, **SMALL)
 
 
 def test_an_interruption_leaves_a_network_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

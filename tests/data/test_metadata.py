@@ -94,7 +94,7 @@ def test_ids_that_would_break_a_line_are_refused(tmp_path: Path, id: str) -> Non
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(WsolError, match=r"file: could not be written .*; choose another folder"):
+    with pytest.raises(WsolError, match=r"file/image_ids\.txt: could not be written .*; choose another --output"):
         write_metadata(Creatures("val", images=1, size=32), tmp_path / "file")
 
 

@@ -1,13 +1,14 @@
 """Files of our own: whole or not at all, with the rights that the account asks for, and clear where one is refused."""
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from safetensors.torch import load_file
 
 import wsol
 from wsol.backbones.weights import read_state
@@ -16,6 +17,7 @@ from wsol.data.images import open_image
 from wsol.data.layouts.table import Csv
 from wsol.errors import WsolError
 from wsol.system.files import read_json, read_yaml, write_whole
+from wsol.training.resume import epochs_in
 
 SMALL: dict[str, Any] = {"backbone": "resnet18", "weights": "none", "image_size": 32, "batch_size": 4, "workers": 0}
 SMALL |= {"epochs": 1, "precision": "fp32"}
@@ -49,7 +51,7 @@ def test_every_file_of_a_run_has_the_mode_of_the_umask(tmp_path: Path, umask: in
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
-    assert {"best.safetensors", "last.json", "resume.ckpt", "run.json", "metrics.csv"} <= set(modes)
+    assert {"best.safetensors", "last.json", "resume.safetensors", "run.json", "metrics.csv"} <= set(modes)
     assert modes == dict.fromkeys(modes, 0o666 & ~umask)
 
 
@@ -102,7 +104,7 @@ def test_what_is_not_whole_leaves_nothing_behind(tmp_path: Path, error: BaseExce
     assert (tmp_path / "file").read_text() == "before"
 
 
-@pytest.mark.parametrize("name", ["last.safetensors", "best.safetensors", "resume.ckpt"])
+@pytest.mark.parametrize("name", ["last.safetensors", "best.safetensors", "metrics.csv", "resume.safetensors"])
 def test_a_full_disk_names_the_file_of_the_run(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written = Path.write_bytes
 
@@ -119,14 +121,21 @@ def test_a_full_disk_names_the_file_of_the_run(tmp_path: Path, name: str, monkey
     assert not list(tmp_path.rglob("*.part")) and not (tmp_path / name).exists()
 
 
-def test_a_full_disk_in_a_log_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_sheet_without_room_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Path.write_bytes
 
-    monkeypatch.setattr("lightning.fabric.loggers.csv_logs._ExperimentWriter.save", full)
-    with pytest.raises(WsolError, match=f"{tmp_path}: could not be written .*; free some space"):
+    def full(self: Path, content: Any) -> int:
+        if self.parent.name == "sheets":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(UserWarning, match=r"photos\.png: could not be written .*; free some space \(this sheet is left"):
         trained(tmp_path)
+    assert epochs_in(tmp_path / "resume.safetensors") == 1 and not list((tmp_path / "sheets").iterdir())
 
 
-def test_the_state_to_resume_from_is_that_of_the_last_epoch(tmp_path: Path) -> None:
-    assert torch.load(trained(tmp_path) / "resume.ckpt", weights_only=True)["epoch"] == 0
+def test_the_state_to_resume_from_is_that_of_the_last_epoch_and_no_pickle(tmp_path: Path) -> None:
+    state = trained(tmp_path) / "resume.safetensors"
+    assert epochs_in(state) == 1 and json.loads(state.with_suffix(".json").read_text())["epoch"] == 1
+    assert load_file(state)["/state_dict/method.head.classifier.bias"].shape == (12,)

@@ -10,6 +10,7 @@ import html
 import shlex
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from shutil import copyfile
 from statistics import mean
@@ -28,7 +29,7 @@ from wsol.runs.folder import Run
 from wsol.runs.settings import as_options
 from wsol.show.pages import embedded, sheet, write_page
 from wsol.system.console import console
-from wsol.system.files import read_json, write_json
+from wsol.system.files import read_json, write_json, write_whole
 from wsol.system.locks import locked_file
 from wsol.training.train import train
 
@@ -176,7 +177,7 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: B
         resolved = replace(run.resolved, settings=settings, at_test=row.at_test)
         replace(run, folder=job.folder, resolved=resolved).describe()
         for name in ("best.safetensors", "best.json"):
-            copyfile(twin.folder / name, job.folder / name)
+            write_whole(job.folder / name, partial(copyfile, twin.folder / name))
         minutes = read_json(twin.kept).get("minutes")
     else:
         begun, began = (job.folder / "run.json").is_file(), time.monotonic()

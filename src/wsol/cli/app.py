@@ -1,8 +1,13 @@
 """The command `wsol`: which commands there are. Each is imported when it is used; none of this imports torch."""
 
 import logging
+import shlex
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
@@ -82,14 +87,18 @@ def first(*words: Annotated[str, Parameter(show=False)]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command; exits with 0 on success, 2 on wrong usage, 1 otherwise with one line on what to do."""
+    """Runs the command; exits with 0 on success, 2 on wrong usage, 1 otherwise with one line on what to do.
+
+    Where a signal ends it, it says so and how to go on, and exits with 128 + its number, as shells do.
+    """
     warnings.showwarning = _warn
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it remarks on every home that cannot be written
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"] and len(words) > 1 and "+" in words[1]:
         training.command(f"wsol.cli.train:{words[1]}", name=words[1], help="Methods around one another.")
     try:
-        app(words, exit_on_error=False, result_action="return_value")
+        with _stoppable() as stopped:
+            app(words, exit_on_error=False, result_action="return_value")
     except UsageError as error:
         err.print(f"wsol: {error}; wsol COMMAND --help says more", style="red")
         sys.exit(2)
@@ -98,14 +107,39 @@ def main(arguments: list[str] | None = None) -> None:
     except WsolError as error:
         err.print(f"wsol: {error}", style="red")
         sys.exit(1)
-    except KeyboardInterrupt:
-        said = "a training run goes on with --resume, a benchmark with the same command"
-        err.print(f"wsol: interrupted; {said}", style="red")
-        sys.exit(1)
+    except KeyboardInterrupt as error:
+        again = shlex.join(["wsol", *words, *["--resume"] * (words[:1] == ["train"] and "--resume" not in words)])
+        goes_on = words[:1] in (["train"], ["benchmark"])
+        err.print(
+            f"wsol: {str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}: {again}",
+            style="red",
+        )
+        sys.exit(128 + stopped[-1])
     except OSError as error:
         said = f"{error.filename or 'disk'}: {error.strerror or error}"
         err.print(f"wsol: {said}; fix that and run it again", style="red")
         sys.exit(1)
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """What a batch system or a closed terminal sends ends the command as Ctrl-C does. Gives the signals that came."""
+    came: list[int] = [signal.SIGINT]
+
+    def stop(number: int, _: Any) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)):
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+                before[number] = signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _warn(message: Warning | str, *_: Any) -> None:

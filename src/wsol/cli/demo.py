@@ -29,6 +29,7 @@ from wsol.runs.settings import Settings, resolve
 from wsol.show import draw
 from wsol.show.pages import embedded, sheet, write_page
 from wsol.system import processes
+from wsol.system.files import write_picture
 from wsol.training.pace import step_seconds
 from wsol.training.train import fit
 
@@ -96,7 +97,7 @@ def demo(*, output: Path = Path("wsol_demo"), minutes: float = 5.0, seed: int = 
     strangers = Creatures("test", images=8, size=2 * size, seed=seed + 1, **CREATURES)
     images = [strangers.image(index) for index in range(len(strangers))]
     shown = sheet(strangers, {title: list(locate(localizer, images)) for title, localizer in trained.items()})
-    shown.save(output / "sheet.jpg", quality=90)
+    write_picture(output / "sheet.jpg", shown, quality=90)
     facts = {
         "epochs": _times(epochs, "time"),
         "minutes": _times(max(1, round((time.monotonic() - began) / 60)), "minute"),

@@ -20,7 +20,7 @@ from wsol.data.layouts.table import Csv
 from wsol.data.recognise import open_data
 from wsol.errors import WsolError, listed
 from wsol.system.console import bar
-from wsol.system.files import keep_apart
+from wsol.system.files import keep_apart, write_picture
 
 FEW = 10  # training photos of a class, below which it is named
 SHOWN = 24
@@ -164,10 +164,7 @@ def check(
     report.problems = list(dict.fromkeys(report.problems))  # splits may share photos
     report.notes = list(dict.fromkeys(report.notes))
     if output is not None and opened:
-        try:
-            _sheet(list(opened.values())[-1]).save(output)
-        except (OSError, ValueError) as error:
-            raise WsolError(f"{output}: could not be written ({error}); give a name like sheet.png") from error
+        write_picture(Path(output), _sheet(list(opened.values())[-1]))
     return report
 
 

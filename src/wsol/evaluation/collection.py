@@ -15,12 +15,11 @@ from wsol.data import Dataset, readable
 from wsol.data.crops import Batch, EvaluationImages, collate, ten_crop
 from wsol.data.layouts.metadata import Metadata
 from wsol.data.loading import Loader
-from wsol.errors import WsolError, listed
+from wsol.errors import listed
 from wsol.evaluation.score_maps import ScoreMaps, write_map, write_predictions
 from wsol.metrics import SIZE, Protocol, ranks
 from wsol.system import processes
 from wsol.system.console import bar
-from wsol.system.files import advice
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,10 @@ def stored(maps: ScoreMaps, photos: Metadata) -> Iterator[Seen]:
 def written(seen: Iterable[Seen], photos: Dataset, folder: Path) -> Iterator[Seen]:
     """The same images, their maps and best classes written on the way."""
     best = []
-    try:
-        for image in seen:
-            write_map(folder, photos.samples[image.index].id, image.heatmap)
-            best.append((photos.samples[image.index].id, image.best))
-            yield image
-        best = processes.gather(best)
-        if processes.place()[0] == 0:
-            write_predictions(folder, best)
-    except OSError as error:
-        raise WsolError(f"{folder}: maps could not be written ({error.strerror or error}); {advice(error)}") from error
+    for image in seen:
+        write_map(folder, photos.samples[image.index].id, image.heatmap)
+        best.append((photos.samples[image.index].id, image.best))
+        yield image
+    best = processes.gather(best)
+    if processes.place()[0] == 0:
+        write_predictions(folder, best)

@@ -100,7 +100,7 @@ def evaluate(
     opened: how the run is opened, as `wsol.load` takes it: checkpoint, readout, settings, classes_from, boxes_from.
 
     Returns the figures by metric name, in percent, None where undefined, see `Tally.figures`.
-    Raises WsolError where data and run do not fit.
+    Raises WsolError where data and run do not fit, and NotWritten, which holds the figures, where the disk refuses.
     """
     leave_if_imported()
     conventions = find_protocol(protocol)
@@ -149,11 +149,13 @@ def evaluate(
         **localizer.facts,
         **({"opened": asked} if (asked := _opened(opened)) else {}),
     }
-    figures, sheets = _figures(tally, cases, about, output, origin is not None)
+    figures, sheets = _figures(tally, cases, about, drawn=output is not None or origin is not None)
     if origin is not None and processes.place()[0] == 0:
         asked = {"split": split, "protocol": protocol, "threshold": threshold, "ten_crop": ten_crop}
         words = _command(origin, data, opened, **asked, box_format=box_format)
         keep_evaluation(origin, figures, sheets, words)
+    if output is not None and processes.place()[0] == 0:
+        write_figures(Path(output), figures, sheets)
     return figures
 
 
@@ -198,7 +200,10 @@ def evaluate_maps(
     score_maps.warn()
     about = {"method": Path(maps).name, "maps": str(maps), "data": str(root), "split": metadata.name}
     about |= {"threshold_source": source}
-    return _figures(tally, photos, about, output)[0]
+    figures, sheets = _figures(tally, photos, about, drawn=output is not None)
+    if output is not None and processes.place()[0] == 0:
+        write_figures(Path(output), figures, sheets)
+    return figures
 
 
 def find_protocol(name: str) -> Protocol:
@@ -257,20 +262,12 @@ def _keep(run: Run, threshold: float, checkpoint: str, images: int) -> None:
 
 
 def _figures(
-    tally: Tally, photos: Dataset, about: dict[str, Any], output: str | Path | None, drawn: bool = False
+    tally: Tally, photos: Dataset, about: dict[str, Any], drawn: bool
 ) -> tuple[dict[str, Any], dict[str, Image.Image]]:
-    """All figures, and in the first process sheets of the best and the worst photos; both written where wanted.
-
-    drawn: whether the sheets are wanted without an output, too.
-    """
+    """All figures, and in the first process, where they are wanted, sheets of the best and the worst photos."""
     counted = set(processes.gather(sorted(tally.counted)))
     images = len({photos.photo(index) for index in counted})
     about |= {"protocol": tally.protocol.name, "images": images, "cases": len(counted), "threshold": tally.threshold}
     figures = about | tally.figures(photos.classes)
     shown = {"best": processes.gather(tally.best), "worst": processes.gather(tally.worst)}
-    if processes.place()[0] or (output is None and not drawn):
-        return figures, {}
-    sheets = pictures(photos, tally.protocol, shown)
-    if output is not None:
-        write_figures(Path(output), figures, sheets)
-    return figures, sheets
+    return figures, pictures(photos, tally.protocol, shown) if drawn and processes.place()[0] == 0 else {}

@@ -3,7 +3,6 @@
 import re
 import warnings
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from wsol.runs.folder import Run
 from wsol.show import draw
 from wsol.show.report import write_report
 from wsol.show.story import EVALUATIONS
-from wsol.system.files import write_json, write_whole
+from wsol.system.files import write_json, write_picture
 
 
 def table(figures: dict[str, Any]) -> Table:
@@ -63,13 +62,24 @@ def pictures(photos: Dataset, protocol: Protocol, shown: dict[str, list[Shown]])
     return sheets
 
 
+class NotWritten(WsolError):
+    """Figures that found no room; they are in `figures`."""
+
+    def __init__(self, said: str, figures: dict[str, Any]) -> None:
+        super().__init__(said)
+        self.figures = figures
+
+
 def write_figures(output: Path, figures: dict[str, Any], sheets: dict[str, Image.Image]) -> None:
-    """The figures as JSON; curves and sheets beside it."""
-    write_json(output, figures)
-    if figures["Curves"]:
-        draw.curves({figures["method"]: figures}).save(output.with_suffix(".curves.png"))
-    for name, sheet in sheets.items():
-        sheet.save(output.with_suffix(f".{name}.png"))
+    """The figures as JSON; curves and sheets beside it. Raises NotWritten, naming the file, where the disk refuses."""
+    try:
+        write_json(output, figures)
+        if figures["Curves"]:
+            write_picture(output.with_suffix(".curves.png"), draw.curves({figures["method"]: figures}))
+        for name, sheet in sheets.items():
+            write_picture(output.with_suffix(f".{name}.png"), sheet)
+    except WsolError as error:
+        raise NotWritten(str(error), figures) from error
 
 
 def keep_evaluation(run: Run, figures: dict[str, Any], sheets: dict[str, Image.Image], command: list[str]) -> None:
@@ -87,8 +97,7 @@ def keep_evaluation(run: Run, figures: dict[str, Any], sheets: dict[str, Image.I
         for kind in ("best", "worst"):
             path.with_suffix(f".{kind}.jpg").unlink(missing_ok=True)
         for kind, sheet in sheets.items():
-            write_whole(path.with_suffix(f".{kind}.jpg"), partial(sheet.save, format="jpeg", quality=85))
+            write_picture(path.with_suffix(f".{kind}.jpg"), sheet, quality=85)
+        write_report(run)
     except (OSError, WsolError) as error:
         warnings.warn(f"{error} (the run's report does not show this evaluation)", stacklevel=2)
-        return
-    write_report(run)

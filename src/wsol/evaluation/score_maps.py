@@ -5,6 +5,7 @@ the classification.
 """
 
 import csv
+import io
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from wsol.errors import WsolError, listed
 from wsol.metrics import SIZE, Protocol
 from wsol.system import processes
 from wsol.system.console import bar
-from wsol.system.files import unreadable
+from wsol.system.files import unreadable, write_array, write_bytes
 
 PREDICTIONS = "predictions.csv"
 
@@ -141,16 +142,14 @@ def map_path(folder: Path, id: str) -> Path:
 
 def write_map(folder: Path, id: str, heatmap: Float[np.ndarray, "S S"]) -> None:
     """Stores a normalised map where the evaluator looks for it."""
-    path = map_path(folder, id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        np.save(file, heatmap, allow_pickle=False)
+    write_array(map_path(folder, id), heatmap)
 
 
 def write_predictions(folder: Path, best: Iterable[tuple[str, list[int]]]) -> None:
     """Stores the best classes of each image, the best first."""
-    with open(folder / PREDICTIONS, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([id, *labels] for id, labels in best)
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([id, *labels] for id, labels in best)
+    write_bytes(folder / PREDICTIONS, lines.getvalue().encode())
 
 
 def _fits(width: int, height: int, photo_width: int, photo_height: int) -> bool:

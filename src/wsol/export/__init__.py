@@ -9,7 +9,7 @@ from wsol.errors import WsolError
 from wsol.export.heatmaps import read_heatmaps
 from wsol.export.writer import Writer, clear
 from wsol.locating.result import Result
-from wsol.system.files import advice
+from wsol.system.files import unwritable
 from wsol.system.locks import locked
 
 
@@ -52,8 +52,7 @@ def write_results(
                 for writer in writers:
                     writer.add(result)
     except OSError as error:
-        where = error.filename or folder
-        raise WsolError(f"{where}: could not be written ({error.strerror or error}); {advice(error)}") from error
+        raise unwritable(Path(error.filename or folder), error) from error
     return count
 
 

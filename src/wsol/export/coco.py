@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from wsol.export.writer import OneFile, Upright, add_entry, discard
 from wsol.locating.result import Result
-from wsol.system.files import beside
+from wsol.system.files import begin
 
 TOLERANCE = 1.0  # cells of the mask's grid by which a polygon may be off, so that people can edit it
 
@@ -39,8 +39,8 @@ class CocoWriter(OneFile):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        self.waiting = open(beside(folder / "coco.annotations"), "w+", encoding="utf-8")
-        self.results = open(beside(folder / "coco_results.json"), "w", encoding="utf-8")
+        self.waiting = begin(folder / "coco.annotations")
+        self.results = begin(folder / "coco_results.json")
         self.images, self.annotations, self.upright = 0, 0, Upright()
         self.folders: set[str] = set()
         self.results.write("[")

@@ -10,7 +10,7 @@ from wsol.boxes.rule import Threshold, check_threshold
 from wsol.errors import WsolError
 from wsol.export.writer import OneFile
 from wsol.locating.result import Finding, Result
-from wsol.system.files import read_json, unreadable, write_json
+from wsol.system.files import read_json, unreadable, write_array, write_json
 
 
 class HeatmapWriter(OneFile):
@@ -31,8 +31,7 @@ class HeatmapWriter(OneFile):
 
     def add(self, result: Result) -> None:
         maps = np.stack([finding.heatmap for finding in result.findings]).astype(np.float32)
-        with open(self.root / heatmaps_path(self.folder, self.count).name, "wb") as file:
-            np.save(file, maps, allow_pickle=False)
+        write_array(self.root / heatmaps_path(self.folder, self.count).name, maps)
         self.count += 1
         about = result.to_dict() | {"keep": result.keep}
         if isinstance(result.photo, Path):

@@ -14,7 +14,7 @@ from typing import IO, Any, ClassVar
 from wsol.data.images import orientation
 from wsol.errors import WsolError
 from wsol.locating.result import Result
-from wsol.system.files import beside
+from wsol.system.files import begin, write_picture
 
 MARK = ".wsol"  # stands in folders that `wsol locate` made, so that it may remove them
 
@@ -104,9 +104,7 @@ class Upright:
         turned = orientation(result.photo) if isinstance(result.photo, Path) else 1
         if turned != 1 and (image := result.image) is not None:
             self.count += 1
-            path = writer.root / folder / result.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path, quality=95)
+            write_picture(writer.root / folder / result.path, image, quality=95)
         return turned
 
     def say(self, where: Path) -> None:
@@ -127,9 +125,7 @@ class OneFile(Writer):
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        path = beside(folder / self.name)
-        # a name that is no UTF-8 becomes escapes, which JSON reads back
-        self.file: IO[str] = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")
+        self.file = begin(folder / self.name)
 
     def close(self) -> None:
         self.file.close()

@@ -8,7 +8,7 @@ import yaml
 from wsol.errors import WsolError
 from wsol.export.writer import Writer
 from wsol.locating.result import Result
-from wsol.system.files import write_text
+from wsol.system.files import write_picture, write_text
 
 NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|\ud800-\udfff]')  # on some system, or for some reader
 LONGEST = 200  # bytes of a name; systems take 255, and a suffix comes behind
@@ -49,9 +49,7 @@ class YoloWriter(Writer):
         write_text(root / "labels" / f"{name}.txt", "".join(lines))
         if (image := result.image) is None:
             return
-        path = root / "images" / f"{name}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, quality=95)
+        write_picture(root / "images" / f"{name}.jpg", image, quality=95)
 
     def close(self) -> None:
         if not self.classes:

@@ -17,6 +17,7 @@ from wsol.boxes.confidence import confidence
 from wsol.boxes.rule import Threshold, find_boxes, foreground, normalise, scale_boxes
 from wsol.data.inputs import Held, open_held
 from wsol.errors import WsolError
+from wsol.system.files import write_picture
 
 if TYPE_CHECKING:
     import pandas
@@ -256,8 +257,7 @@ class Result:
         path = Path(folder) / self.path
         if path.suffix.lower() not in (".jpg", ".jpeg"):
             path = path.with_name(path.name + ".jpg")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.plot().save(path, quality=90)
+        write_picture(path, self.plot(), quality=90)
         return path
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from wsol.portable.graph import OUTPUTS, Graph
 from wsol.portable.session import KEY
 from wsol.readouts.contract import Own
 from wsol.readouts.features import GradientReadout
-from wsol.system.files import write_whole
+from wsol.system.files import write_bytes, write_whole
 
 BEST = torch.tensor([[-1]])
 SHAPES = {"images": {0: Dim.DYNAMIC}, "asked": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
@@ -73,7 +73,7 @@ def write_onnx(localizer: Localizer, path: Path) -> None:
         content = proto.SerializeToString()
     except Exception as error:  # protobuf's own
         raise WsolError(f"{path}: ONNX files hold up to 2 GB ({error}); export as torchscript") from error
-    write_whole(path, lambda temporary: temporary.write_bytes(content))
+    write_bytes(path, content)
 
 
 def write_torchscript(localizer: Localizer, path: Path) -> None:

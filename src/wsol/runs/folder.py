@@ -1,7 +1,7 @@
 """A run folder: what a trained network is made of, written and read.
 
 run.json            method, hyper-parameters, settings, classes, data, versions
-best.safetensors    tensors of the epoch with the best validation accuracy, with best.json
+best.safetensors    tensors of the epoch with the best validation accuracy, with best.json, which holds a checksum
 last.safetensors    tensors of the last epoch, with last.json
 photos.json         digests of the files of the training photos, by which evaluation knows them again
 threshold.json      where heatmaps are cut, once chosen on the validation photos of the training data
@@ -10,7 +10,7 @@ training.json       data, recipe, photos, machine and minutes of the training
 evaluations/        figures of each evaluation, with its best and worst photos
 report.html         all of it to look at, renewed by each epoch and each evaluation
 sheets/             heatmaps on validation photos, every few epochs
-resume.ckpt         state of the optimiser, for --resume
+resume.safetensors  state of the training after the last epoch, for --resume, with resume.json
 """
 
 import platform
@@ -18,11 +18,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
-from torch import Tensor
 
 from wsol.backbones import build_backbone
 from wsol.boxes.rule import Threshold, check_threshold
@@ -33,8 +28,9 @@ from wsol.methods.stack import Stack, stack
 from wsol.readouts.contract import Own, Readout
 from wsol.runs import Checkpoint
 from wsol.runs.settings import Resolved, plain, resolve
+from wsol.runs.tensors import read_about, read_tensors, write_tensors
 from wsol.system import processes
-from wsol.system.files import read_json, unreadable, write_json, write_whole
+from wsol.system.files import read_json, write_json
 
 RETRAIN = "train again"
 
@@ -131,8 +127,7 @@ class Run:
             method = self.build(load=False)
         except WsolError as error:
             raise WsolError(f"{self.folder / 'run.json'}: {error}") from error
-        restore(method, self.folder / f"{checkpoint}.safetensors")
-        figures = self.figures(checkpoint)
+        figures = restore(method, self.folder / f"{checkpoint}.safetensors")
         threshold, source = self._threshold(checkpoint, resolved.at_test if readout is None else None)
         return Localizer(
             method.to(processes.device()).eval(),
@@ -151,7 +146,8 @@ class Run:
 
     def figures(self, checkpoint: Checkpoint = "best") -> dict[str, Any]:
         """What training knew of a checkpoint: its epoch, losses and validation accuracy."""
-        return read_json(self.folder / f"{checkpoint}.json", RETRAIN)
+        path = self.folder / f"{checkpoint}.safetensors"
+        return _figures(path, read_about(path, RETRAIN))
 
     def keep_photos(self, digests: list[str]) -> None:
         """Stores what the files of the training photos hold, so that nobody measures the run by them unawares."""
@@ -203,25 +199,31 @@ class Run:
 
 def save(method: Method, path: Path, about: dict[str, Any]) -> None:
     """Writes a network's tensors to `path` and what is known of them beside it, each file whole or not at all."""
-    tensors = {name: value.contiguous() for name, value in method.state_dict().items()}
-    write_whole(path, lambda temporary: temporary.write_bytes(to_bytes(tensors)))
-    write_json(path.with_suffix(".json"), about)
+    write_tensors(path, method.state_dict(), about)
 
 
-def restore(method: Method, path: Path) -> None:
-    """Loads tensors that `save` wrote. Raises WsolError naming the file when they are damaged or do not fit."""
+def restore(method: Method, path: Path) -> dict[str, Any]:
+    """Loads tensors that `save` wrote, and gives what is known of them.
+
+    Raises WsolError naming the file when they are damaged or do not fit.
+    """
     if not path.is_file():
         raise WsolError(f"{path}: the run has no such checkpoint; train it, or choose another --checkpoint")
+    tensors, about = read_tensors(path, f"use the other --checkpoint, or {RETRAIN}")
+    figures = _figures(path, about)
     try:
-        path.open("rb").close()  # safetensors says of a file that may not be read that there is none
-        tensors: dict[str, Tensor] = load_file(path)
         method.load_state_dict(tensors)
-    except (SafetensorError, OSError) as error:
-        fix = "use the other checkpoint or train again with --resume"
-        raise unreadable(path, error, f"damaged ({error}); {fix}") from error
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WsolError(f"{path}: does not fit the network of run.json: {first[:200]}") from error
+    return figures
+
+
+def _figures(path: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a network, by name. Raises WsolError where the epoch is missing, or something is no number."""
+    if wrong := [name for name, value in {"epoch": None, **about}.items() if not isinstance(value, int | float)]:
+        raise WsolError(f"{path.with_suffix('.json')}: holds no number for {wrong[0]}; {RETRAIN}")
+    return about
 
 
 def _methods(name: str, packages: dict[str, Any]) -> Stack:

@@ -2,17 +2,22 @@
 
 import csv
 import errno
+import io
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import yaml
 
 from wsol.errors import WsolError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -45,8 +50,7 @@ def read_json(path: Path, fix: str = "train or evaluate again") -> dict[str, Any
 
 def write_json(path: Path, entries: dict[str, Any]) -> None:
     """Writes a JSON object, whole or not at all. Raises WsolError naming the file when the disk refuses."""
-    text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,16 +58,38 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_array(path: Path, array: "np.ndarray") -> None:
+    """Writes an array as .npy, whole or not at all."""
+    from numpy.lib.format import write_array as write
+
+    content = io.BytesIO()
+    write(content, array, allow_pickle=False)
+    write_bytes(path, content.getvalue())
+
+
+def write_picture(path: Path, image: "Image.Image", **options: Any) -> None:
+    """Writes a picture, whole or not at all, in the format of its name. Raises WsolError where that names none."""
+    from PIL import Image
+
+    content = io.BytesIO()  # encoders of libraries say nothing of a full disk
+    if (kind := Image.registered_extensions().get(path.suffix.lower())) not in Image.SAVE:
+        raise WsolError(f"{path}: pictures cannot be written as {path.suffix or 'files without suffix'}; choose .png")
+    image.save(content, kind, **options)
+    write_bytes(path, content.getvalue())
+
+
 def write_csv(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Writes a table, whole or not at all; what a row does not have stays empty."""
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(rows)
-
-    write_whole(path, write)
+    lines = io.StringIO(newline="")
+    table = csv.DictWriter(lines, names)
+    table.writeheader()
+    table.writerows(rows)
+    write_bytes(path, lines.getvalue().encode())
 
 
 def read_yaml(path: Any, what: str) -> dict[str, Any]:
@@ -101,14 +127,27 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name[:40]}.{os.getpid()}-{token_hex(4)}.part")
 
 
-def left_by(process: str) -> str:
+def begin(path: Path) -> IO[str]:
+    """Opens a text file that is to be `path` once it is whole; names that are no UTF-8 become escapes, as in JSON.
+
+    Raises WsolError, naming `path`, where it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(beside(path), "w+", encoding="utf-8", errors="backslashreplace", newline="")
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def left_by(process: int) -> str:
     """A pattern of the temporary names that a process gives."""
     return f"*.{process}-*.part"
 
 
 def unwritable(path: Path, error: OSError) -> WsolError:
-    """What to raise where a file or folder cannot be written."""
-    return WsolError(f"{path}: could not be written ({error.strerror or error}); {advice(error)}")
+    """What to raise where a file or folder cannot be written, with what helps."""
+    fix = "free some space" if error.errno in NO_ROOM else "choose another --output, or allow writing there"
+    return WsolError(f"{path}: could not be written ({error.strerror or error}); {fix}")
 
 
 def keep_apart(output: str | Path, *inputs: Any) -> None:
@@ -116,8 +155,3 @@ def keep_apart(output: str | Path, *inputs: Any) -> None:
     for place in (Path(place) for place in inputs if isinstance(place, str | Path)):
         if place.is_dir() and Path(output).resolve().is_relative_to(place.resolve()):
             raise WsolError(f"{output}: lies in {place}, which is searched for photos; give an --output outside of it")
-
-
-def advice(error: OSError) -> str:
-    """What helps when a file cannot be written."""
-    return "free some space" if error.errno in NO_ROOM else "choose another --output, or allow writing there"

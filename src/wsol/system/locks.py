@@ -17,14 +17,20 @@ from wsol.system.files import left_by
 def locked(folder: str | Path) -> Iterator[None]:
     """Keeps other processes from writing into a folder until the `with` block ends.
 
-    The system opens a lock when its process ends, even if it was killed; half files that it left are then removed.
+    The system opens a lock when its process ends, even if it was killed. The next one removes half files that it left;
+    those of a block that fails are removed at once.
 
     folder: made where it is missing, and removed again where it stays empty.
 
     Raises WsolError, which names the process and its host, where another one writes there.
     """
-    with _lock(Path(folder) / ".wsol.lock", Path(folder), "**/"):
-        yield
+    folder = Path(folder)
+    with _lock(folder / ".wsol.lock", folder, "**/"):
+        try:
+            yield
+        except BaseException:
+            _remove(folder, f"**/{left_by(os.getpid())}")
+            raise
 
 
 @contextmanager
@@ -53,19 +59,31 @@ def _lock(file: Path, place: Path, within: str = "") -> Iterator[None]:
     except (OSError, NotImplementedError):
         pass  # what cannot be written here is said when it is
     try:
-        with suppress(OSError):
-            if killed := re.match(r"process (\d+) ", _holder(file)):
-                for half in file.parent.glob(within + left_by(killed[1])):
-                    half.unlink(missing_ok=True)
-            file.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        if lock.is_locked:
+            _note(file, within)
         yield
     finally:
-        with suppress(OSError):  # Windows removes no file that is open
-            file.unlink()
-        lock.release()
+        if lock.is_locked:
+            with suppress(OSError):  # Windows removes no file that is open
+                file.unlink()
+            lock.release()
         if new:
             with suppress(OSError):
                 file.parent.rmdir()
+
+
+def _note(file: Path, within: str) -> None:
+    """Says in the lock's file who holds it, and removes what an earlier holder left that was killed."""
+    with suppress(OSError):
+        if killed := re.match(r"process (\d+) ", _holder(file)):
+            _remove(file.parent, within + left_by(int(killed[1])))
+        file.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+
+
+def _remove(folder: Path, pattern: str) -> None:
+    for half in folder.glob(pattern):
+        with suppress(OSError):
+            half.unlink()
 
 
 def _holder(file: Path) -> str:

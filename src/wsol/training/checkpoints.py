@@ -1,6 +1,6 @@
-"""What training leaves in the run folder as it goes: checkpoints and contact sheets."""
+"""What training leaves in the run folder as it goes: checkpoints, metrics.csv and contact sheets."""
 
-from functools import partial
+import warnings
 from typing import Any
 
 import lightning as L
@@ -10,20 +10,23 @@ import torch
 from wsol.boxes.rule import normalise
 from wsol.data import Dataset
 from wsol.data.crops import evaluation_view
+from wsol.errors import WsolError
 from wsol.localizer import Localizer
 from wsol.methods.contract import Method
 from wsol.readouts.contract import Own
 from wsol.runs.folder import Run, save
 from wsol.show.draw import contact_sheet, overlay
-from wsol.system.files import write_whole
+from wsol.system.files import write_csv, write_picture
+from wsol.training.resume import STATE
 
 SIDE = 160  # of a photo on a contact sheet, pixels: six fit on a page
 
 
 class Checkpoints(L.Callback):
-    """Saves last and best networks each epoch, the optimiser's state, and a contact sheet every few epochs.
+    """Saves last and best networks each epoch, metrics.csv, a contact sheet every few, and the state to resume from.
 
     Best is the highest validation Top1Cls, the later epoch on a tie and without validation photos: boxes play no part.
+    The state comes last and holds the rows of metrics.csv, so that nothing is lost wherever an epoch's end is cut.
 
     run: its folder.
     method: the network that is trained.
@@ -34,6 +37,7 @@ class Checkpoints(L.Callback):
     def __init__(self, run: Run, method: Method, validation: Dataset, photos: int = 6) -> None:
         self.run, self.method, self.validation = run, method, validation
         self.best, self.begun = -1.0, False
+        self.rows: list[dict[str, float]] = []
         self.shown = np.linspace(0, len(validation) - 1, min(photos, len(validation))).astype(int).tolist()
 
     def save_untrained(self) -> None:
@@ -46,16 +50,22 @@ class Checkpoints(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch, folder = trainer.current_epoch + 1, self.run.folder
-        about = {"epoch": epoch} | {name: float(value) for name, value in trainer.callback_metrics.items()}
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        about = {"epoch": epoch} | figures
         save(self.method, folder / "last.safetensors", about)
         figure = about.get("Top1Cls", 100.0)
         if figure >= self.best:
             self.best = figure
             save(self.method, folder / "best.safetensors", about)
-        trainer.save_checkpoint(folder / "resume.ckpt")
+        self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step} | figures)
+        self.write_rows()
         every = self.run.resolved.settings.sheet_every
         if every and len(self.shown) and (epoch % every == 0 or epoch == trainer.max_epochs):
-            self.draw(epoch)
+            try:
+                self.draw(epoch)
+            except WsolError as error:  # no reason to stop
+                warnings.warn(f"{error} (this sheet is left out)", stacklevel=2)
+        trainer.save_checkpoint(folder / STATE)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Leaves a network where the first epoch is interrupted; later on that of the last whole epoch stays."""
@@ -64,10 +74,16 @@ class Checkpoints(L.Callback):
                 save(self.method, path, {"epoch": trainer.current_epoch, "cut": True})
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        self.best, self.rows = state_dict["best"], state_dict["rows"]
+        self.write_rows()
+
+    def write_rows(self) -> None:
+        """metrics.csv, a row an epoch."""
+        names = {name: None for row in self.rows for name in row}  # a set that keeps its order
+        write_csv(self.run.folder / "metrics.csv", list(names), self.rows)
 
     def draw(self, epoch: int) -> None:
         """Heatmaps of the true class on a few validation photos, without any box."""
@@ -84,4 +100,4 @@ class Checkpoints(L.Callback):
         names = [self.run.classes[label] for label in labels]
         for name, pictures in (("photos", photos), (f"epoch_{epoch:03d}", looks)):
             sheet = contact_sheet([list(zip(pictures, names, strict=True))], side=SIDE)
-            write_whole(self.run.folder / "sheets" / f"{name}.png", partial(sheet.save, format="png"))
+            write_picture(self.run.folder / "sheets" / f"{name}.png", sheet)

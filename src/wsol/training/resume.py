@@ -1,37 +1,72 @@
-"""Whether and where a training goes on."""
+"""Whether and where a training goes on, and the file that says so: tensors and JSON, nothing that could run code."""
 
-import csv
-import io
+import json
 import warnings
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from wsol.errors import WsolError, listed
 from wsol.runs.folder import Run
 from wsol.runs.settings import Settings, plain
-from wsol.system.files import read_json, unreadable, write_whole
+from wsol.runs.tensors import read_tensors, write_tensors
+from wsol.system.files import read_json
 
+STATE = "resume.safetensors"
+REST = "state"  # all of it that is no tensor, as JSON, among the tensors: so the checksum is of everything
+AGAIN = f"remove {STATE}, and --resume begins anew"
 # what may change when a training goes on
 FREE = ("epochs", "workers", "sheet_every", "on_bad_image", "threshold")
 
 
 class StateFile(TorchCheckpointIO):
-    """resume.ckpt as our other files: written beside its place, whole or not at all."""
+    """The state of a training, in `STATE`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        content = io.BytesIO()
-        torch.save(checkpoint, content)  # into a file it would raise no OSError
-        write_whole(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
+        tensors: dict[str, Tensor] = {}
+        rest = json.dumps(_apart(checkpoint, tensors)).encode()
+        tensors[REST] = torch.frombuffer(bytearray(rest), dtype=torch.uint8)
+        write_tensors(Path(path), tensors, {"epoch": checkpoint["epoch"] + 1})
+
+    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+        """Raises WsolError, naming the file, where it is missing or damaged."""
+        tensors, _ = read_tensors(Path(path), AGAIN)
+        try:
+            return _together(json.loads(tensors[REST].numpy().tobytes()), tensors)
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise WsolError(f"{path}: holds no state of a training ({error}); {AGAIN}") from error
+
+
+def _apart(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
+    """Nested values as JSON holds them. Their tensors are put into `tensors`, by their place."""
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, dict):  # its keys need be no text
+        return {"entries": [[key, _apart(inner, tensors, f"{name}/{key}")] for key, inner in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_apart(inner, tensors, f"{name}/{place}") for place, inner in enumerate(value)]
+    return value
+
+
+def _together(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """What `_apart` took apart."""
+    if isinstance(value, list):
+        return [_together(inner, tensors) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if "entries" in value:
+        return {key: _together(inner, tensors) for key, inner in value["entries"]}
+    tensor = tensors[value["tensor"]]
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor  # as it was trained
 
 
 def learnt(folder: Path) -> bool:
     """Whether a run has left anything that a new one would overwrite."""
-    return any((folder / name).exists() for name in ("resume.ckpt", "best.safetensors"))
+    return any((folder / name).exists() for name in (STATE, "best.safetensors"))
 
 
 def check_resumable(run: Run) -> None:
@@ -40,8 +75,11 @@ def check_resumable(run: Run) -> None:
     Warns where it goes on with another number of epochs, and says what becomes of the learning rate.
     """
     about = run.folder / "run.json"
-    if not about.exists():
-        raise WsolError(f"{run.folder}: no run to resume; leave --resume out to start one")
+    if not about.exists() and not learnt(run.folder):
+        warnings.warn(f"{run.folder}: there is nothing to resume yet, so training begins", stacklevel=3)
+        return
+    if (earlier := run.folder / "resume.ckpt").exists():
+        raise WsolError(f"{earlier}: is of an earlier version, which cannot go on; remove it, and --resume begins anew")
     if not learnt(run.folder):  # it ended before its first epoch did, perhaps for a reason that is fixed now
         return
     entries = read_json(about, "choose another --output")
@@ -59,7 +97,7 @@ def check_resumable(run: Run) -> None:
 
 
 def _check_epochs(run: Run, begun: int | None) -> None:
-    settings, state = run.resolved.settings, run.folder / "resume.ckpt"
+    settings, state = run.resolved.settings, run.folder / STATE
     done = epochs_in(state) if state.exists() else 0
     if done > settings.epochs:
         raise WsolError(f"{run.folder}: {done} epochs are done already; give --epochs {done} or more")
@@ -73,19 +111,4 @@ def _check_epochs(run: Run, begun: int | None) -> None:
 
 def epochs_in(state: Path) -> int:
     """How many epochs were finished when the state was written."""
-    try:
-        return torch.load(state, weights_only=True, mmap=True)["epoch"] + 1
-    except (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, IndexError, UnpicklingError) as error:
-        first = str(error).split("\n")[0]
-        raise unreadable(state, error, f"cannot be read ({first}); remove it, and --resume begins anew") from error
-
-
-def csv_log(folder: Path, begun: int) -> CSVLogger:
-    """metrics.csv, with the rows of the epochs that a resumed run has behind it: a new logger takes the file away."""
-    logger, path = CSVLogger(folder, "", "", flush_logs_every_n_steps=1), folder / "metrics.csv"
-    if begun and path.exists():
-        with open(path, encoding="utf-8", newline="", errors="replace") as file:
-            rows = [row for row in csv.DictReader(file) if None not in row and (row.get("epoch") or "").isdecimal()]
-        logger.experiment.metrics = [row for row in rows if int(row["epoch"]) < begun]
-        logger.experiment.save()
-    return logger
+    return StateFile().load_checkpoint(state)["epoch"] + 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from wsol.backbones import backbone_for
@@ -38,7 +38,7 @@ from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
 from wsol.training.progress import Progress
 from wsol.training.record import Record, note
-from wsol.training.resume import StateFile, check_resumable, csv_log, epochs_in, learnt
+from wsol.training.resume import STATE, StateFile, check_resumable, epochs_in, learnt
 from wsol.training.twice import say_shared, say_twice
 
 Photos = str | Path | tuple[Dataset, Dataset]
@@ -60,8 +60,8 @@ def train(
         (training, validation).
     output: the run folder to write.
     recipe: name of a recipe of the method, or a YAML file.
-    resume: continue the run in the output folder, with more epochs too; the learning rate then follows the schedule of
-        the new number of epochs from there on.
+    resume: continue the run in the output folder, or begin it where there is none yet. It may have more epochs; the
+        learning rate then follows the schedule of the new number of epochs from there on.
     given: settings (wsol.runs.settings.Settings) and the method's hyper-parameters, over the recipe's.
 
     Returns the run. Raises WsolError for anything that a user can fix.
@@ -101,7 +101,7 @@ def train(
 def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False) -> None:
     """Runs the loop on two splits; writes checkpoints, logs, contact sheets and the report into its folder."""
     settings, folder = run.resolved.settings, run.folder
-    state = folder / "resume.ckpt"
+    state = folder / STATE
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
     boxes = _pseudo_boxes(run.stack, method, settings, training)
@@ -129,7 +129,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
             max_epochs=settings.epochs,
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
             callbacks=[Progress(), record, checkpoints],
-            logger=_logs(folder, begun),
+            logger=[TensorBoardLogger(folder, "", "")] if find_spec("tensorboard") else [],
             log_every_n_steps=10,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -148,11 +148,13 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
                 raise
             fix = "give a larger --batch-size or --image-size"
             raise WsolError(f"batch norm has one value a channel here, and cannot train on it; {fix}") from error
-        except OSError as error:  # of a log
+        except OSError as error:  # of TensorBoard's events
             raise unwritable(Path(error.filename or folder), error) from error
         except SystemExit as error:  # what Lightning makes of Ctrl-C, which it then ignores for good
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise KeyboardInterrupt from error
+            done = epochs_in(state) if state.exists() else 0
+            where = f"after epoch {done} of {settings.epochs}" if done else "in the first epoch"
+            raise KeyboardInterrupt(f"{folder}: stopped {where}") from error
 
 
 def _order(training: Dataset, together: int, seed: int, epoch: int) -> Shuffled:
@@ -233,12 +235,6 @@ def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: 
     if "pseudo_boxes" not in method.asked:
         raise WsolError(f"{methods.title} learns from no boxes; leave --pseudo-boxes out")
     return read_pseudo_boxes(settings.pseudo_boxes, [sample.id for sample in training.samples])
-
-
-def _logs(folder: Path, begun: int) -> list[Logger]:
-    """metrics.csv, and TensorBoard's events where it is installed."""
-    events = [TensorBoardLogger(folder, "", "")] if find_spec("tensorboard") else []
-    return [csv_log(folder, begun), *events]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from wsol.data.box_formats import BoxFormat, to_corners, wrong_format
 from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, class_count
 from wsol.errors import WsolError, listed
 from wsol.registry import check_key
-from wsol.system.files import unreadable
+from wsol.system.files import unreadable, write_text
 
 
 class Metadata(Dataset):
@@ -260,9 +260,5 @@ def write_metadata(photos: Dataset, folder: str | Path) -> None:
         sizes.append(f"{sample.id},{width},{height}")
         boxes += [f"{sample.id},{','.join(map(str, box))}" for box in photos.truth(index).boxes.tolist()]
     files = {"image_ids": ids, "class_labels": labels, "image_sizes": sizes, "localization": boxes}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, lines in files.items():
-            (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    except OSError as error:
-        raise WsolError(f"{folder}: could not be written ({error}); choose another folder") from error
+    for name, lines in files.items():
+        write_text(folder / f"{name}.txt", "".join(f"{line}\n" for line in lines))
