@@ -66,6 +66,7 @@ PRINTED = {
         "head_depth": 2,
         "head_width": 1024,
     },
+    "nlccam": {"form": "quadratic"},  # Yang et al. 2020: the weights of the class maps fall as a quadratic
     "spg": {  # Zhang et al. 2018, section 4.1, and its code
         "sure_b2": (0.7, 0.05),
         "sure_b1": (0.5, 0.05),
@@ -81,7 +82,7 @@ CASES = [(name, setting, value) for name, settings in PRINTED.items() for settin
 
 @pytest.mark.parametrize(("name", "setting", "value"), CASES)
 def test_a_default_is_the_papers(name: str, setting: str, value) -> None:
-    assert stack(name).options[setting].default == value
+    assert (stack(name).options | stack(name).at_test)[setting].default == value
 
 
 @pytest.mark.parametrize("name", registry.names("methods"))
