@@ -110,10 +110,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt as error:
         again = shlex.join(["wsol", *words, *["--resume"] * (words[:1] == ["train"] and "--resume" not in words)])
         goes_on = words[:1] in (["train"], ["benchmark"])
-        err.print(
-            f"wsol: {str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}: {again}",
-            style="red",
-        )
+        said = f"{str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}"
+        err.print(f"wsol: {said}: {again}", style="red")
         sys.exit(128 + stopped_by[-1])
     except OSError as error:
         said = f"{error.filename or 'disk'}: {error.strerror or error}"
