@@ -97,7 +97,7 @@ def beside(own: str, cam: str) -> str:
 def papers(method: Entry) -> str:
     """Its own paper's figures, else all that are no quotations; in brackets CAM's from the same source."""
     name, own = method.name, key(method)
-    found = [each for each in published(method=name, setting=None) if each.get("note") != "quoted"]
+    found = [each for each in published(method=name, setting=None) if not each.get("note", "").startswith("quoted")]
     kept = [each for each in found if each["source"] == own] or found
     if not kept:
         return "No figures to hand."

@@ -330,6 +330,17 @@ def test_published_figures_are_percentages_with_a_source() -> None:
         assert (values or "mIoU" in entry) and all(20 < value < 100 for value in values)
 
 
+def test_a_quotation_under_another_network_says_whose_figure_it_is() -> None:
+    for entry in published():
+        quoted, _, wrong = entry.get("note", "").partition(": ")
+        if quoted == "quoted" and " in " in wrong:
+            backbone, source = wrong.split(",")[0].split("'s in ")
+            (own,) = published(
+                method=entry["method"], data=entry["data"], backbone=backbone, source=source, setting=None
+            )
+            assert backbone != entry["backbone"] and abs(own["Top1Loc"] - entry["Top1Loc"]) < 0.05
+
+
 def test_errors_became_accuracies() -> None:
     """What another paper quotes as an accuracy is what the first one printed as an error."""
     for data in ("CUB", "ILSVRC"):

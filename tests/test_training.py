@@ -336,6 +336,35 @@ def test_boxes_of_a_run_reach_a_method_that_asks_and_still_no_truth_is_read(
         wsol.train("cam", (sealed, sealed), tmp_path / "other", pseudo_boxes=str(path), **SMALL)
 
 
+class Pairs(CAM):
+    """It learns from photos of one class side by side, and keeps what it was given."""
+
+    together = 2
+    seen: ClassVar[list[list[int]]] = []
+
+    def loss(self, images: Any, labels: Any) -> dict[str, torch.Tensor]:
+        self.seen.append(labels.tolist())
+        return super().loss(images, labels)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_method_that_asks_for_pairs_gets_them_in_every_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    monkeypatch.setattr(Pairs, "seen", seen)
+    register(Pairs)
+    wsol.train("pairs", splits(30), tmp_path / "run", **SMALL)
+    assert len(seen) == 2 * (36 // 8)  # 12 classes of two or three photos
+    assert all(labels[::2] == labels[1::2] for labels in seen)
+    with pytest.raises(
+        WsolError, match="batch_size 7: the method takes 2 photos of a class at a time; give a multiple"
+    ):
+        wsol.train("pairs", splits(30), tmp_path / "odd", **SMALL | {"batch_size": 7})
+    seen.clear()
+    with pytest.warns(UserWarning, match="30 training photos do not fill a batch of 64: each batch holds 30"):
+        wsol.train("pairs", splits(30), tmp_path / "few", **SMALL | {"batch_size": 64, "epochs": 1})
+    assert [len(labels) for labels in seen] == [30]
+
+
 class Parts(CAM):
     """Its loss comes whole, or in two parts."""
 

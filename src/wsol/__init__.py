@@ -8,6 +8,7 @@ from wsol.errors import WsolError
 if TYPE_CHECKING:
     from wsol.evaluation.evaluate import evaluate, evaluate_maps
     from wsol.localizer import Localizer
+    from wsol.locating.colocate import colocate
     from wsol.locating.locate import locate
     from wsol.locating.result import Result
     from wsol.locating.results import Results
@@ -22,6 +23,7 @@ _LATER = {
     "Result": "locating.result",
     "Results": "locating.results",
     "adopt": "runs.adopt",
+    "colocate": "locating.colocate",
     "evaluate": "evaluation.evaluate",
     "evaluate_maps": "evaluation.evaluate",
     "export_network": "runs.export",
@@ -45,6 +47,7 @@ __all__ = [
     "Results",
     "WsolError",
     "adopt",
+    "colocate",
     "evaluate",
     "evaluate_maps",
     "export_network",

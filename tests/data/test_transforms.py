@@ -13,6 +13,7 @@ from wsol.data import Creatures, Folder
 from wsol.data.crops import (
     EvaluationImages,
     Shuffled,
+    Together,
     TrainingImages,
     Unreadable,
     collate,
@@ -79,6 +80,22 @@ def test_every_epoch_shows_every_photo_once_in_another_order() -> None:
     assert [place - 20 for place in second] != first
     assert list(Shuffled(20, seed=3, epoch=1)) == second
     assert list(Shuffled(20, seed=4)) != first
+
+
+def test_photos_of_a_class_stand_together_and_those_of_a_group_that_is_not_full_come_again() -> None:
+    labels = [0, 1, 0, 2, 0, 1, 0, 0]  # five, two and one
+    whole = Together(labels, 2, seed=3)
+    first, second = list(whole), list(whole)
+    assert len(first) == len(second) == len(whole) == 10
+    for epoch, places in enumerate((first, second)):
+        photos = [place - 8 * epoch for place in places]
+        assert set(photos) == set(range(8))
+        pairs = list(zip(photos[::2], photos[1::2], strict=True))
+        assert all(labels[one] == labels[other] for one, other in pairs)
+        assert [pair for pair in pairs if pair[0] == pair[1]] == [(3, 3)]  # the only photo of its class
+    assert [place - 8 for place in second] != first
+    assert list(Together(labels, 2, seed=3, epoch=1)) == second
+    assert list(Together(labels, 2, seed=4)) != first
 
 
 def test_evaluation_tells_which_photo_it_is() -> None:

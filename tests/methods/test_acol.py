@@ -91,6 +91,14 @@ def test_smoothing_is_a_three_by_three_mean() -> None:
     torch.testing.assert_close(smooth[:, :, 3, 4], plain_features[:, :, 2:5, 3:6].mean((2, 3)))
 
 
+def test_pooling_is_the_largest_of_three_by_three_and_comes_first() -> None:
+    images, _ = batch()
+    method, both = make(0.6, pool=True), make(0.6, pool=True, smooth=True)
+    pooled = method.features(images)
+    torch.testing.assert_close(pooled[:, :, 3, 4], method.backbone(images)[:, :, 2:5, 3:6].amax((2, 3)))
+    torch.testing.assert_close(both.features(images)[:, :, 3, 4], pooled[:, :, 2:5, 3:6].mean((2, 3)))
+
+
 def test_each_class_has_its_own_erased_region() -> None:
     images, _ = batch()
     method = make(0.6)

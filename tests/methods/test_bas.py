@@ -30,7 +30,15 @@ def set_masks(network, value: float) -> None:
 
 @pytest.mark.parametrize("boundary", ["a", "b"])
 @pytest.mark.parametrize(
-    ("method", "options"), [(BAS, {}), (BAS, {"rectify": True}), (AEPL, {}), (AEPL, {"relative": True})]
+    ("method", "options"),
+    [
+        (BAS, {}),
+        (BAS, {"rectify": True}),
+        (AEPL, {}),
+        (AEPL, {"relative": True}),
+        (AEPL, {"mask_erased_by": "map", "mask_threshold": 0.4}),
+        (AEPL, {"balanced": True}),
+    ],
 )
 def test_equals_its_slow_twin(method, boundary: str, options: dict) -> None:
     """From boundary a the masks are twice as fine as the class maps."""
@@ -184,6 +192,37 @@ def test_pseudo_labels_ramp_up_over_the_first_fifth() -> None:
     full = network.loss(images, labels)["pseudo"].item()
     shares = [network.loss(images, labels, progress=progress)["pseudo"].item() / full for progress in (0, 0.1, 0.2, 1)]
     assert full > 0 and shares == pytest.approx([0, 0.5, 1, 1])
+
+
+def test_the_erased_losses_may_count_more_and_more() -> None:
+    images, labels = batch()
+    network = made(AEPL, erased_ramp=0.5)
+    for name in ("erased", "erased_mask"):
+        terms = [network.loss(images, labels, progress=progress)[name].item() for progress in (0, 0.1, 0.5, 1)]
+        assert terms[3] > 0 and [term / terms[3] for term in terms] == pytest.approx([0, 0.2, 1, 1])
+        assert made(AEPL).loss(images, labels, progress=0.0)[name].item() == pytest.approx(terms[3])
+
+
+def test_erased_by_the_map_the_mask_keeps_its_own_strongest_pixels_elsewhere() -> None:
+    mask, class_map = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)
+    mask[..., 0, 0] = mask[..., 3, 3] = 0.95
+    class_map[..., 0, 0] = 1
+    by_mask, by_map = (made(AEPL, mask_erased_by=name).kept(mask, class_map)[0, 0] for name in ("mask", "map"))
+    assert (~by_mask).nonzero().tolist() == [[0, 0], [3, 3]]
+    assert (~by_map).nonzero().tolist() == [[0, 0], [0, 1], [1, 0]]  # 1 at the corner, 0.75 beside it, 0.56 below 0.7
+    assert made(AEPL, mask_erased_by="map", mask_threshold=1.01).kept(mask, class_map).all()
+
+
+def test_balanced_few_pixels_of_one_label_weigh_as_much_as_many_of_the_other() -> None:
+    network = made(AEPL, balanced=True)
+    streams = network.streams(*batch())
+    streams.mask = torch.full((4, 1, 8, 8), 0.1)
+    streams.mask[0, 0, 0, 0] = 0.9
+    assert network.pseudo(streams).tolist() == pytest.approx([0.1, 0.05, 0.05, 0.05])
+    streams.mask[0, 0, 0, 0] = 0.81
+    assert network.pseudo(streams)[0].item() == pytest.approx((0.19 + 0.1) / 2)
+    network.balanced = False
+    assert network.pseudo(streams)[0].item() == pytest.approx((0.19 + 63 * 0.1) / 64)
 
 
 def test_the_frozen_pass_leaves_the_live_network_alone() -> None:

@@ -24,8 +24,11 @@ QUIET = {
     "adl": {"drop_rate": 1.0, "drop_threshold": 1.01},
     "sltnet": {"alpha": 1.0},
     "trilite": {"class_dropout": 0.0},
+    "spg": {"dropout": 0.0},
+    "i2c": {"dropout": 0.0},
+    "danet": {"class_weight": 1.0},
 }
-AGNOSTIC = {"sltnet", "regressor", "trilite"}  # one heatmap for all classes
+AGNOSTIC = {"sltnet", "regressor", "trilite", "nlccam"}  # one heatmap for all classes
 
 
 def made(name: str, backbone, **options) -> Method:
@@ -98,6 +101,10 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("cutmix", "classification"),
         ("adl", "classification"),
         ("trilite", "classification"),
+        ("spg", "classification"),
+        ("i2c", "classification"),
+        ("danet", "species"),
+        ("nlccam", "classification"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:

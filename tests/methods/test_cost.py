@@ -14,7 +14,9 @@ from wsol.methods.aepl import AEPL
 from wsol.methods.bas import BAS
 from wsol.methods.cam import CAM
 from wsol.methods.eil import EIL, MEIL
+from wsol.methods.i2c import I2C
 from wsol.methods.slt import SLTNet
+from wsol.methods.spg import SPG
 from wsol.methods.stack import stack
 from wsol.nn.heads import Head
 from wsol.nn.maps import choose
@@ -42,6 +44,7 @@ def named(name: str):
 
 CAM1, CAM2 = {"head_depth": 1}, {"head_depth": 2}
 V1 = {"name": "mobilenetv1", "kept_strides": 1}
+INCEPTION = {"name": "inception_v3", "end": "Mixed_6e", "map_stride": 8}
 
 
 def forward(module, *arguments, **named) -> tuple[Tensor, float]:
@@ -145,6 +148,8 @@ def test_a_step_costs_three_forward_passes() -> None:
         (named("has"), CAM1, CAM1, {}, 1.0),
         (named("cutmix"), CAM1, CAM1, {}, 1.0),
         (named("adl"), CAM1, CAM1, {}, 1.0),
+        (I2C, {}, CAM2, {}, 1.0),
+        (SPG, {"guided_at": ("Mixed_5d", "Mixed_6d")}, CAM2, INCEPTION, 1.54),  # our count
     ],
 )
 def test_the_ratio_to_cam_is_the_papers(method, options, baseline, architecture, ratio) -> None:

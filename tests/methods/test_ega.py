@@ -21,42 +21,46 @@ def made(backbone=None, **options) -> EGA:
     return loud(EGA(CAM(backbone or plain(), 5, head_depth=1, head_width=8), **options)).train()
 
 
-@pytest.mark.parametrize("kind", ["gt_prob", "advent", "sigmoid", "spatial"])
+@pytest.mark.parametrize("kind", ["gt_prob", "minmax"])
 @pytest.mark.parametrize("total", [False, True])
 def test_entropy_equals_its_slow_twin(kind, total: bool) -> None:
     maps, classes = 3 * torch.randn(2, 5, 3, 4), [4, 1]
     network = made(entropy=kind, entropy_reduction="sum" if total else "mean")
     expected = 0.0
     for image, label in zip(maps, classes, strict=True):
-        own = image[label].flatten().tolist()
+        low, high = min(image[label].flatten().tolist()), max(image[label].flatten().tolist())
         for y in range(3):
             for x in range(4):
                 powers = [math.exp(value) for value in image[:, y, x].tolist()]
-                p = [power / sum(powers) for power in powers]
-                here = {
-                    "gt_prob": -p[label] * math.log(p[label]),
-                    "advent": -sum(q * math.log(q) for q in p) / math.log(5),
-                }
-                s = 1 / (1 + math.exp(-float(image[label, y, x])))
-                here["sigmoid"] = -s * math.log(s) - (1 - s) * math.log(1 - s)
-                q = math.exp(float(image[label, y, x])) / sum(math.exp(value) for value in own)
-                here["spatial"] = -q * math.log(q)
-                expected += here[kind] / 2 / (1 if total else 12)
+                scaled = (image[label, y, x].item() - low) / (high - low)
+                p = {"gt_prob": powers[label] / sum(powers), "minmax": scaled}[kind]
+                expected -= p * math.log(p) / 2 / (1 if total else 12) if p else 0
     assert network.entropy(maps, torch.tensor(classes)).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_map_of_one_pixel_has_no_spatial_entropy() -> None:
-    maps = torch.zeros(1, 5, 3, 3)
-    maps[0, 2, 1, 1] = 400
-    assert made(entropy="spatial").entropy(maps, torch.tensor([2])) == 0
-    assert made(entropy="spatial").entropy(maps, torch.tensor([1])) > 0
-
-
-@pytest.mark.parametrize("kind", ["gt_prob", "advent", "sigmoid"])
-def test_certain_pixels_have_no_entropy(kind) -> None:
+def test_certain_pixels_have_no_entropy() -> None:
     maps = torch.full((2, 5, 3, 3), -200.0)
     maps[:, 2] = 200
-    assert made(entropy=kind).entropy(maps, torch.tensor([2, 2])) == 0
+    assert made().entropy(maps, torch.tensor([2, 2])) == 0
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_scaled_map_of_two_values_has_no_entropy_and_the_scale_does_not_count(value: float) -> None:
+    maps = torch.randn(1, 5, 3, 3)
+    maps[0, 2] = value
+    maps[0, 2, 1, 1] = 1 - value
+    network = made(entropy="minmax")
+    assert network.entropy(maps, torch.tensor([2])) == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(*(network.entropy(some, torch.tensor([1])) for some in (maps, 7 * maps - 3)))
+
+
+def test_scaled_the_true_classs_map_alone_gets_a_gradient_and_as_softmax_all_do() -> None:
+    for kind in ("gt_prob", "minmax"):
+        maps = torch.randn(2, 5, 3, 3, requires_grad=True)
+        made(entropy=kind).entropy(maps, torch.tensor([2, 4])).backward()
+        reached = maps.grad.flatten(2).abs().sum(2) > 0
+        assert torch.isfinite(maps.grad).all()
+        assert reached[0, 2] and reached[1, 4] and (kind == "gt_prob") == bool(reached.all())
 
 
 def test_a_step_of_the_attack_follows_the_sign_of_the_gradient() -> None:

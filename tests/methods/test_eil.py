@@ -60,6 +60,19 @@ def test_nothing_is_erased_beyond_one() -> None:
     assert torch.equal(terms["intact"], terms["erased"])
 
 
+def test_nothing_erased_is_one_control_whatever_the_boundaries() -> None:
+    """EIL at sigma 2 and MEIL at twice 1 then ask for three times the same cross-entropy."""
+    images, labels = batch(64)
+    networks = [
+        EIL(normed(), 5, boundary="layer2", erase_threshold=1.01),
+        EIL(normed(), 5, boundary="layer4", erase_threshold=1.01),
+        MEIL(normed(), 5, boundaries=("layer2", "layer3"), erase_threshold=1.01),
+    ]
+    losses = [sum(like(network, networks[0]).train().loss(images, labels).values()) for network in networks]
+    plain_loss = like(CAM(normed(), 5), networks[0]).train().loss(images, labels)["classification"]
+    torch.testing.assert_close(torch.stack(losses), plain_loss.expand(3) * 3)
+
+
 def test_the_control_erases_as_many_cells_at_random() -> None:
     images, _ = batch(64)
     strongest = EIL(plain(), 5, erase_threshold=0.7)

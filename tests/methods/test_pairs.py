@@ -13,8 +13,10 @@ from wsol.testing import asked_by, small_backbone
 NAMES = registry.names("methods")
 AROUND = [name for name in NAMES if issubclass(registry.find("methods", name), Around)]
 SENSELESS = {
-    ("cutmix", "regressor"): "CutMix mixes the labels of classes, and Regressor has no class head",
-    ("ega", "regressor"): "EGA attacks the scores of classes .*, and Regressor has no class head",
+    ("cutmix", "regressor"): "CutMix mixes the labels of classes, and Regressor has no head of class maps",
+    ("ega", "regressor"): "EGA attacks the scores of classes .*, and Regressor has no head of class maps",
+    ("cutmix", "trilite"): "CutMix mixes the labels of classes, and TriLite has no head of class maps",
+    ("ega", "trilite"): "EGA attacks the scores of classes .*, and TriLite has no head of class maps",
 } | {(name, name): "goes around a method once" for name in AROUND}
 
 

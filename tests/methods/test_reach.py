@@ -47,6 +47,20 @@ TABLE = {
         "foreground": REST | {"tri_head", "region_head"},
         "background": REST | {"tri_head", "region_head"},
     },
+    "nlccam": {"classification": CLASSES},  # of its blocks the norms alone, which begin at zero
+    "danet": {
+        "species": REST | {"head_species"},
+        "families": {"prefix", "head_families"},
+        "orders": {"prefix", "head_orders"},
+        "divergence": REST | {"head_species", "head_families", "head_orders"},
+    },
+    "i2c": {"classification": CLASSES, "local": REST, "global": REST},
+    "spg": {
+        "classification": CLASSES,
+        "b2": {"prefix", "head_b2", "head_b"},
+        "b1": {"prefix", "head_b1", "head_b"},
+        "c": CLASSES | {"head_c"},
+    },
 }
 NORMS = {"ega": {"clean": "norms", "adversarial": "twins"}}  # of the two sets of batch norms
 

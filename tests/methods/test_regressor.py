@@ -51,6 +51,19 @@ def test_the_loss_equals_its_slow_twin(unit, end) -> None:
     assert list(terms) == ["box"] and terms["box"].item() == pytest.approx(expected, abs=1e-4)
 
 
+@ENDS
+@UNITS
+def test_prediction_is_the_box_that_training_judges(unit, end) -> None:
+    """Pulled towards its own prediction a regressor has nothing to learn."""
+    images, labels = batch()
+    network = made(unit, end)
+    torch.nn.init.normal_(network.box_head.last.weight, std=0.3)
+    boxes = network.predict(images).boxes
+    assert ((boxes > 0) & (boxes < 1)).all() and not torch.allclose(boxes, boxes[:1])
+    assert network.loss(images, labels, pseudo_boxes=32 * boxes)["box"] < 1e-10
+    assert network.loss(images, labels, pseudo_boxes=32 * boxes + 1)["box"] > 1e-4
+
+
 def test_psols_loss_is_fifty_times_the_mean_square() -> None:
     images, labels = batch()
     network = made("image", "sigmoid", box_weight=25.0)

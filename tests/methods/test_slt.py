@@ -143,18 +143,18 @@ def test_consistency_is_the_mean_square_over_maps_brought_back(maps) -> None:
     assert network.loss(images, labels)["consistency"].item() == pytest.approx(7 * square / count, rel=1e-4)
 
 
-def test_gradient_reaches_the_maps_of_both_photos() -> None:
+def test_gradient_reaches_head_and_backbone_through_the_maps_of_both_photos() -> None:
     images, labels = batch(64)
     network = made(jitter=(0.0, 0.0, 0.0, 0.0), flip=1.0, scales=(1.0, 1.0))
     term = network.loss(images, labels)["consistency"]
     maps = network.head(network.backbone(images))[1]
     other = network.head(network.backbone(images.flip(-1)))[1].flip(-1)
     both, one = (network.beta * ((other - target) ** 2).mean() for target in (maps, maps.detach()))
-    found = torch.autograd.grad(term, network.head.classifier.weight)[0]
-    wanted = torch.autograd.grad(both, network.head.classifier.weight, retain_graph=True)[0]
-    half = torch.autograd.grad(one, network.head.classifier.weight)[0]
-    torch.testing.assert_close(found, wanted)
-    assert not torch.allclose(found, half, rtol=1e-2)
+    weights = [network.head.classifier.weight, next(network.backbone.parameters())]
+    found, wanted, half = (torch.autograd.grad(loss, weights, retain_graph=True) for loss in (term, both, one))
+    for given, whole, part in zip(found, wanted, half, strict=True):
+        torch.testing.assert_close(given, whole)
+        assert not torch.allclose(given, part, rtol=1e-2)
 
 
 def test_the_localizer_may_end_earlier() -> None:

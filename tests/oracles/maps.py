@@ -63,3 +63,36 @@ def drawn(box: list[float], side: int) -> Tensor:
             high = min(y1, y + 1) - max(y0, y)
             out[y, x] = wide * high if wide > 0 and high > 0 else 0.0
     return out
+
+
+def upsampled(heatmap: Tensor, side: int) -> Tensor:
+    """A map at another size, each pixel between the four cells whose middles surround its own."""
+    rows, columns = heatmap.shape
+    out = torch.zeros(side, side)
+    for y in range(side):
+        for x in range(side):
+            down = min(max((y + 0.5) * rows / side - 0.5, 0), rows - 1)
+            across = min(max((x + 0.5) * columns / side - 0.5, 0), columns - 1)
+            top, left = int(down), int(across)
+            bottom, right = min(top + 1, rows - 1), min(left + 1, columns - 1)
+            above = heatmap[top, left] * (left + 1 - across) + heatmap[top, right] * (across - left)
+            below = heatmap[bottom, left] * (left + 1 - across) + heatmap[bottom, right] * (across - left)
+            out[y, x] = above * (top + 1 - down) + below * (down - top)
+    return out
+
+
+def ddt(features: Tensor) -> Tensor:
+    """Projections (n, h, w) of the cells of one class's photos onto the direction of their greatest variance."""
+    n, c, h, w = features.shape
+    cells = [features[i, :, y, x].double().numpy() for i in range(n) for y in range(h) for x in range(w)]
+    mean = sum(cells) / len(cells)
+    covariance = sum(np.outer(cell - mean, cell - mean) for cell in cells) / len(cells)
+    direction = np.ones(c)
+    for _ in range(3000):  # power iteration
+        direction = covariance @ direction
+        direction /= np.sqrt((direction**2).sum())
+    along = [float(direction @ (cell - mean)) for cell in cells]
+    norms = [math.sqrt((cell**2).sum()) for cell in cells]
+    if np.corrcoef(along, norms)[0, 1] < 0:
+        along = [-value for value in along]
+    return torch.tensor(along).view(n, h, w)

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest
+from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest, upsampled
 from torch import Tensor
 
 
@@ -96,14 +96,20 @@ def bas(method, images: Tensor, labels: list[int]) -> dict[str, float]:
             own = min_max(class_maps[label])
             kept = torch.tensor([[float(value < method.erase_threshold) for value in row] for row in own.tolist()])
             sums["erased"] += cross_entropy((class_maps * kept).mean((1, 2)), label)
-            highest = max(v for row in mask.tolist() for v in row) if method.relative else 1.0
-            strong = method.mask_threshold * highest
-            weak = torch.tensor([[v if v <= strong else 0.0 for v in row] for row in mask.tolist()])
+            if method.mask_erased_by == "map":
+                finer = torch.nn.functional.interpolate(own[None, None], mask.shape, mode="bilinear")[0, 0]
+                weak = mask * (finer < method.mask_threshold)
+            else:
+                strong = method.mask_threshold * (mask.max().item() if method.relative else 1.0)
+                weak = torch.tensor([[v if v <= strong else 0.0 for v in row] for row in mask.tolist()])
             sums["erased_mask"] += under(weak)
             values = [v for row in mask.tolist() for v in row]
-            distances = [1 - v for v in values if v > method.foreground_above]
-            distances += [v for v in values if v < method.background_below]
-            sums["pseudo"] += sum(distances) / max(1, len(distances))
+            above = [1 - v for v in values if v > method.foreground_above]
+            below = [v for v in values if v < method.background_below]
+            if method.balanced:
+                sums["pseudo"] += sum(sum(some) / max(1, len(some)) for some in (above, below)) / 2
+            else:
+                sums["pseudo"] += sum(above + below) / max(1, len(above + below))
     return {name: value / len(labels) for name, value in sums.items()}
 
 
@@ -181,3 +187,122 @@ def trilite(method, images: Tensor, labels: list[int]) -> tuple[dict[str, float]
         sums["background"] -= math.log(1 - math.exp(-cross_entropy(vectors[1], label)) + 1e-7)
         maps.append(shares[0])
     return {name: value / len(labels) for name, value in sums.items()}, maps
+
+
+def spg(method, images: Tensor, labels: list[int]) -> dict[str, float]:
+    """SPG's four terms without dropout, pixel by pixel; one list of sure pixels for the whole batch."""
+    shallow, deep = method.guided_at
+    classification, pixels = 0.0, {"b2": [], "b1": [], "c": []}
+    for image, label in zip(images, labels, strict=True):
+        features = method.backbone(image[None])[0]
+        logits = classify(method.head, features)
+        classification += cross_entropy(logits, label)
+        side = image.shape[-1]
+        guide = min_max(upsampled(class_map(method.head, features, label), side))
+        masks = {}
+        for name, own, boundary in (("b1", method.head_b1, shallow), ("b2", method.head_b2, deep)):
+            hidden = own(method.backbone(image[None], until=boundary))[0].clamp(min=0)
+            masks[name] = upsampled(class_map(method.head_b, hidden, 0), side)
+        masks["c"] = upsampled(class_map(method.head_c, method.head.hidden(features[None])[0], 0), side)
+        b1, b2 = torch.sigmoid(masks["b1"]), torch.sigmoid(masks["b2"])
+        guides = {"b2": guide, "b1": b2, "c": (b1 + b2) / 2}
+        for name, (high, low) in (("b2", method.sure_b2), ("b1", method.sure_b1), ("c", method.sure_c)):
+            values, logits_here = guides[name].flatten().tolist(), masks[name].flatten().tolist()
+            limit = high if sum(v > high for v in values) >= 30 else high * max(values)
+            for value, logit in zip(values, logits_here, strict=True):
+                if value < low:
+                    pixels[name].append(math.log(1 + math.exp(logit)))
+                elif value > limit:
+                    pixels[name].append(math.log(1 + math.exp(-logit)))
+    terms = {name: sum(values) / max(1, len(values)) for name, values in pixels.items()}
+    return {"classification": classification / len(labels)} | terms
+
+
+def i2c(method, images: Tensor, labels: list[int], centres: list[Tensor], visits: list[int]) -> dict[str, float]:
+    """I2C's terms without dropout, pair by pair; moves `centres` and counts `visits` as it goes."""
+    before, distances, moves = [centre.clone() for centre in centres], {"local": [], "global": []}, []
+    classification = 0.0
+    seeds = []
+    for image, label in zip(images, labels, strict=True):
+        features = method.features(image[None])[0]
+        classification += cross_entropy(classify(method.head, features), label)
+        own = min_max(class_map(method.head, features, label))
+        strong = [(y, x) for y in range(len(own)) for x in range(len(own)) if own[y, x] > method.seed_threshold]
+        seeds.append([features[:, y, x] for y, x in (strong * method.seeds)[: method.seeds]])
+    for i in range(0, len(labels) - 1, 2):
+        if labels[i] != labels[i + 1]:
+            continue
+        pairs = list(zip(seeds[i], seeds[i + 1], strict=True))
+        distances["local"].append(sum(apart(f, g) for f, g in pairs) / len(pairs))
+        common = sum(f + g for f, g in pairs) / (2 * len(pairs))
+        distances["global"].append(apart(common, before[labels[i]]))
+        moves.append((labels[i], common))
+    for label, common in moves:
+        rate = math.exp(-method.fading * visits[label])
+        centres[label] = (1 - rate) * centres[label] + rate * common
+        visits[label] += 1
+    terms = {name: sum(values) / max(1, len(values)) for name, values in distances.items()}
+    terms = {"local": method.local_weight * terms["local"], "global": method.global_weight * terms["global"]}
+    return {"classification": classification / len(labels)} | terms
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    return math.sqrt(sum((a - b + 1e-6) ** 2 for a, b in zip(one.tolist(), other.tolist(), strict=True)))
+
+
+def danet(method, images: Tensor, labels: list[int], trees: list[list[int]], drawn: list[int]) -> dict[str, float]:
+    """DANet's terms; `trees` are the groups of each class at the three heads, `drawn` the maps that are compared."""
+    heads = [method.head_orders, method.head_families, method.head_species]
+    sums = {"orders": 0.0, "families": 0.0, "species": 0.0, "divergence": 0.0}
+    for image, label in zip(images, labels, strict=True):
+        maps, side = [], 0
+        for name, boundary, head, groups in zip(sums, method.activated_at, heads, trees, strict=False):
+            features = method.backbone(image[None], until=boundary)[0]
+            every = [class_map(head, features, k) for k in range(len(head.classifier.bias))]
+            each = len(every) // (max(groups) + 1)
+            logits = [sum(m.mean() for m in every[g * each : (g + 1) * each]) / each for g in range(max(groups) + 1)]
+            sums[name] += method.class_weight * cross_entropy(torch.stack(logits), groups[label])
+            side = side or len(every[0])
+            own = every[groups[label] * each : (groups[label] + 1) * each]
+            maps += [upsampled(m.detach(), side) for m in own]
+        chosen = [maps[k] for k in drawn]
+        total = pairs = 0
+        for i in range(len(chosen)):
+            for j in range(i):
+                a, b = chosen[i].flatten(), chosen[j].flatten()
+                total += (sum(a * b) / math.sqrt(sum(a * a)) / math.sqrt(sum(b * b))).item()
+                pairs += 1
+        sums["divergence"] += method.divergence_weight * abs(total) / pairs
+    return {name: value / len(labels) for name, value in sums.items()}
+
+
+def danet_heatmap(method, image: Tensor, label: int, trees: list[list[int]]) -> Tensor:
+    """The sum of a class's, its family's and its order's positive mean maps."""
+    total = torch.zeros(1)
+    heads = [method.head_orders, method.head_families, method.head_species]
+    for boundary, head, groups in zip(method.activated_at, heads, trees, strict=True):
+        features = method.backbone(image[None], until=boundary)[0]
+        each = len(head.classifier.bias) // (max(groups) + 1)
+        mean = sum(class_map(head, features, groups[label] * each + k) for k in range(each)) / each
+        total = total + upsampled(mean.clamp(min=0), len(total) if len(total) > 1 else len(mean))
+    return total
+
+
+def non_local(block, features: Tensor) -> Tensor:
+    """NL-CCAM's block on one photo's features (c, h, w), place by place, with the norm's running statistics."""
+    c, h, w = features.shape
+
+    def through(layer, vector: Tensor) -> Tensor:
+        return layer.weight[:, :, 0, 0] @ vector + layer.bias
+
+    places = [features[:, y, x] for y in range(h) for x in range(w)]
+    out = []
+    for place in places:
+        query = through(block.query, place)
+        likeness = [math.exp((query @ through(block.key, other)).item()) for other in places]
+        total = sum(likeness)
+        found = sum(share / total * through(block.value, other) for share, other in zip(likeness, places, strict=True))
+        mixed = through(block.mix, found)
+        norm = block.norm
+        out.append(place + norm.weight * (mixed - norm.running_mean) / (norm.running_var + norm.eps).sqrt() + norm.bias)
+    return torch.stack(out, 1).view(c, h, w)

@@ -39,6 +39,10 @@ WAYS = {
     "has": "scorecam",
     "adl": "pc1",
     "ega": "mean",
+    "spg": "own",
+    "i2c": "own",
+    "danet": "own",
+    "nlccam": "own",
 }
 
 

@@ -1,7 +1,7 @@
 """What every backbone offers, whatever network it is made of."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -85,6 +85,15 @@ class Backbone(Freezable):
             yield
         finally:
             edits.remove(function)
+
+    def at(self, images: Float[Tensor, "b 3 H W"], *boundaries: str | int) -> list[Float[Tensor, "b _ _ _"]]:
+        """Features at several boundaries, in the order asked, of one run to the end; needs no ability."""
+        names, passed = [self.boundary(boundary) for boundary in boundaries], dict[str, Tensor]()
+        with ExitStack() as edits:
+            for name in names:
+                edits.enter_context(self.edited(name, lambda features, name=name: passed.setdefault(name, features)))
+            self(images)
+        return [passed[name] for name in names]
 
     def need(self, ability: Ability, method: str) -> None:
         """Raises WsolError, naming the method and this backbone, where the backbone lacks an ability.

@@ -35,7 +35,7 @@ from wsol.training.train import train
 
 PHOTOS = 6  # on the contact sheet
 SIDE = 160  # of each, pixels
-FILES = ("weights", "pseudo_boxes")  # settings that are paths
+FILES = ("weights", "pseudo_boxes", "label_tree")  # settings that are paths
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,17 @@ def evaluator_box(
     return _inside(boxes[[areas.argmax()]], mask.shape) if len(boxes) else nothing(empty, mask.shape)
 
 
+def largest_component(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "1 4"]:
+    """The box x0 y0 x1 y1 around the 8-connected region with the most cells, as shares of the map; all where none is.
+
+    x1 and y1 are one past the last cell.
+    """
+    boxes, cells = _components(mask)
+    height, width = mask.shape
+    box = boxes[[cells.argmax()]] if len(boxes) else np.array([[0.0, 0.0, width, height]])
+    return box / [width, height, width, height]
+
+
 def contour_boxes(heatmap: Float[np.ndarray, "H W"], threshold: Threshold) -> Float[np.ndarray, "n 4"]:
     """The boxes that MaxBoxAccV2 counts: of all contours, borders of holes among them, as `evaluator_box` ends them."""
     mask = foreground(heatmap, threshold)

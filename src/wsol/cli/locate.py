@@ -1,4 +1,4 @@
-"""`wsol locate` and `wsol cut`: boxes of photos, and of heatmaps that were stored."""
+"""`wsol locate`, `wsol colocate` and `wsol cut`: boxes of photos, of classes, and of heatmaps that were stored."""
 
 import inspect
 from pathlib import Path
@@ -9,10 +9,13 @@ from wsol.cli.app import out
 from wsol.cli.derive import derived, settings_of
 from wsol.errors import WsolError
 from wsol.export import find_formats, read_heatmaps, write_results
+from wsol.locating import colocate as colocating
 from wsol.locating import locate as locating
 from wsol.runs.opening import load
 from wsol.system.console import bar
 from wsol.system.files import keep_apart
+
+SETTLED = ("readout", "settings", "classes_from", "boxes_from")  # what does not matter to features
 
 
 @derived(locating.locate, load, positional=("run", "images"))
@@ -34,6 +37,24 @@ def locate(
         photos = shown.track(results, total=len(results))
         count = write_results(photos, output, list(localizer.classes), formats.values(), overwrite)
     out.print(f"{output}: {count} photos located")
+
+
+@derived(colocating.colocate, load, positional=("run", "data"), without=SETTLED)
+def colocate(
+    *, run: str, data: str, output: Path, format: str = "json,overlay", overwrite: bool = False, **given: Any
+) -> None:
+    """
+    output: folder for what is found.
+    format: one or more formats, separated by commas.
+    overwrite: replace earlier results of these formats in the output folder.
+    """
+    formats = find_formats(format)
+    keep_apart(output, data)
+    results = colocating.colocate(run, data, **given)
+    with bar("co-locating") as shown:
+        photos = shown.track(results, total=len(results))
+        count = write_results(photos, output, results.photos.classes, formats.values(), overwrite)
+    out.print(f"{output}: {count} photos co-located")
 
 
 def _cut(

@@ -1,7 +1,9 @@
 """Views of photos for networks: float32 (3, S, S), RGB in [0, 1]."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -159,6 +161,35 @@ class Shuffled(torch.utils.data.Sampler[int]):
         order = torch.randperm(self.photos, generator=chance) + self.epoch * self.photos
         self.epoch += 1
         return iter(order.tolist())
+
+
+class Together(Shuffled):
+    """The same, photos of one class side by side in groups; photos are repeated where a class does not fill its last.
+
+    labels: The class of each photo.
+    size: How many photos a group has.
+    seed: Other seeds give other groups.
+    epoch: The first one that is iterated over.
+    """
+
+    def __init__(self, labels: Sequence[int], size: int, seed: int, epoch: int = 0) -> None:
+        super().__init__(len(labels), seed, epoch)
+        self.labels, self.size = labels, size
+
+    def __len__(self) -> int:
+        return sum(-(-count // self.size) * self.size for count in Counter(self.labels).values())
+
+    def __iter__(self) -> Iterator[int]:
+        by_class: dict[int, list[int]] = {}
+        for place in super().__iter__():
+            by_class.setdefault(self.labels[place % self.photos], []).append(place)
+        groups = []
+        for places in by_class.values():
+            again = cycle(places)
+            groups += [list(islice(again, self.size)) for _ in range(0, len(places), self.size)]
+        chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(groups), generator=chance).tolist()
+        return iter([place for group in order for place in groups[group]])
 
 
 @dataclass(frozen=True)

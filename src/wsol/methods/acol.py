@@ -31,6 +31,7 @@ class ACoL(Method):
     head_width: channels of those convolutions.
 
     Readings of the paper:
+    pool: 3x3 max pooling of the features, stride 1, as the released code keeps VGG16's pool5.
     smooth: 3x3 average pooling of the features before both heads, as the released code does for VGG16 alone.
 
     At test:
@@ -43,14 +44,15 @@ class ACoL(Method):
         classes: int,
         erase_threshold: float = 0.6,
         erase_where: Literal["strongest", "random"] = "strongest",
+        pool: bool = False,
         smooth: bool = False,
         head_depth: int = 2,
         head_width: int = 1024,
     ) -> None:
         super().__init__()
         in_range(0, erase_threshold=erase_threshold)
-        self.backbone, self.erase_threshold, self.smooth = backbone, erase_threshold, smooth
-        self.erase_where = erase_where
+        self.backbone, self.erase_threshold, self.erase_where = backbone, erase_threshold, erase_where
+        self.pool, self.smooth = pool, smooth
         self.head_a, self.head_b = (
             Head(backbone.channels(-1), classes, head_depth, head_width, init="xavier") for _ in range(2)
         )
@@ -84,6 +86,8 @@ class ACoL(Method):
 
     def features(self, images: Images) -> Float[Tensor, "b c h w"]:
         features = self.backbone(images)
+        if self.pool:
+            features = functional.max_pool2d(features, 3, stride=1, padding=1)
         return functional.avg_pool2d(features, 3, stride=1, padding=1) if self.smooth else features
 
     def discriminative(self, maps_a: Float[Tensor, "b n h w"]) -> Bool[Tensor, "b n h w"]:

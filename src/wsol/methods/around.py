@@ -32,6 +32,10 @@ class Around(Method):
         return self.method.backbone
 
     @property
+    def together(self) -> int:  # type: ignore[override]
+        return self.method.together
+
+    @property
     def asked(self) -> frozenset[str]:
         return self.method.asked
 
@@ -68,8 +72,8 @@ class Around(Method):
         return next((module for module in self.method.modules() if isinstance(module, Head)), None)
 
     def without_classes(self, why: str) -> ValueError:
-        """An error for an inner method without a class head."""
+        """An error for an inner method without a head of class maps."""
         innermost = self.method
         while isinstance(innermost, Around):
             innermost = innermost.method
-        return ValueError(f"{why}, and {type(innermost).__name__} has no class head")
+        return ValueError(f"{why}, and {type(innermost).__name__} has no head of class maps")

@@ -110,13 +110,12 @@ class BAS(Method):
         return Streams(features, logits, class_maps, classes, mask)
 
     def suppression(self, streams: Streams, labels: Labels, progress: float) -> Terms:
-        ramp = min(1.0, progress / self.area_ramp) if self.area_ramp else 1.0
         foreground = streams.scores(streams.mask, self.detach_maps)
         return {
             "classification": cross_entropy(streams.logits, labels),
             "foreground": self.foreground_weight * cross_entropy(foreground, streams.classes),
             "background": self.background_weight * self.activation(streams).mean(),
-            "area": ramp * self.area_weight * streams.mask.mean(),
+            "area": risen(progress, self.area_ramp) * self.area_weight * streams.mask.mean(),
         }
 
     def activation(self, streams: Streams) -> Float[Tensor, " b"]:
@@ -159,3 +158,8 @@ class BAS(Method):
 
     def new_layers(self) -> list[nn.Module]:
         return [self.head, self.head_mask] if self.mask_rate == "head" else [self.head]
+
+
+def risen(progress: float, share: float) -> float:
+    """How far a weight has come that rises from 0 to 1 over the first share of the training."""
+    return min(1.0, progress / share) if share else 1.0

@@ -41,10 +41,12 @@ class Method(nn.Module):
 
     backbone: the network whose weights were trained before.
     settings: defaults of training settings, where its paper needs others than most.
+    together: how many photos of one class stand side by side in each training batch; 1 for any order.
     """
 
     backbone: Backbone
     settings: ClassVar[dict[str, Any]] = {}
+    together: int = 1
 
     def loss(self, images: Images, labels: Labels) -> Terms:
         """Named terms, already weighted: training minimises their sum and logs each.

@@ -33,7 +33,7 @@ class CutMix(Around):
         in_range(1e-3, mix_shape=mix_shape)
         if (head := self.class_head()) is None:
             raise self.without_classes("CutMix mixes the labels of classes")
-        self.mix_rate, self.mix_shape, self.classes = mix_rate, mix_shape, head.classifier.out_channels
+        self.mix_rate, self.mix_shape, self.classes = mix_rate, mix_shape, head.classes
 
     def edit(self, images: Images, labels: Labels) -> tuple[Images, Labels]:
         if torch.rand(()) >= self.mix_rate:

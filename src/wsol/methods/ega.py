@@ -1,6 +1,5 @@
 """EGA: entropy guided adversarial model (Benassou et al., Neurocomputing 2021)."""
 
-import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any, ClassVar, Literal
@@ -12,7 +11,7 @@ from torch import Tensor
 from wsol.errors import WsolError
 from wsol.methods.around import Around
 from wsol.methods.contract import Images, Labels, Method, Terms, cross_entropy
-from wsol.nn.maps import choose, pick_class
+from wsol.nn.maps import choose, min_max, pick_class
 from wsol.nn.ranges import in_range
 from wsol.nn.views import TwinNorms, outputs_of, running_statistics
 
@@ -39,9 +38,8 @@ class EGA(Around):
     random_start: begin at a random d within epsilon.
     attack_statistics: the attack's batch norms use their "running" statistics or those of the "batch".
     attack_target: "away" from the photo's label, or towards a "random" other class.
-    entropy: what P is in H = - mean P log P over the pixels. "gt_prob": the true class's softmax at the pixel;
-        "advent": all classes' softmax, summed, over log k; "sigmoid": of the true class's map, both P and 1 - P;
-        "spatial": the true class's softmax over pixels.
+    entropy: what P is in H = - mean P log P over the pixels: "gt_prob", the true class's softmax at the pixel, or
+        "minmax", its map scaled to [0, 1], as in the released code, where no gradient comes of it.
     entropy_reduction: "mean" over pixels, or the "sum" that the paper prints.
     """
 
@@ -56,7 +54,7 @@ class EGA(Around):
         random_start: bool = False,
         attack_statistics: Literal["running", "batch"] = "running",
         attack_target: Literal["away", "random"] = "away",
-        entropy: Literal["gt_prob", "advent", "sigmoid", "spatial"] = "gt_prob",
+        entropy: Literal["gt_prob", "minmax"] = "gt_prob",
         entropy_reduction: Literal["mean", "sum"] = "mean",
         clean_entropy: float = 1.0,
         adversarial_entropy: float = 0.01,
@@ -119,17 +117,8 @@ class EGA(Around):
 
     def entropy(self, class_maps: Float[Tensor, "b k h w"], classes: Int[Tensor, " b"]) -> Float[Tensor, ""]:
         """H of the maps, mean over the batch."""
-        maps = class_maps.float()
-        class_map = choose(maps, classes[:, None])[:, 0]
-        if self.kind == "advent":
-            uncertain = uncertainty(maps.softmax(1)).sum(1) / math.log(maps.shape[1])
-        elif self.kind == "sigmoid":
-            probability = class_map.sigmoid()
-            uncertain = uncertainty(probability) + uncertainty(1 - probability)
-        elif self.kind == "spatial":
-            uncertain = uncertainty(class_map.flatten(1).softmax(1)).view_as(class_map)
-        else:
-            uncertain = uncertainty(choose(maps.softmax(1), classes[:, None])[:, 0])
+        scaled = min_max(class_maps) if self.kind == "minmax" else class_maps.float().softmax(1)
+        uncertain = uncertainty(choose(scaled, classes[:, None])[:, 0])
         return (uncertain.mean((1, 2)) if self.reduction == "mean" else uncertain.sum((1, 2))).mean()
 
 

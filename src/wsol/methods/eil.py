@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wsol.methods.cam import CAM
@@ -42,9 +42,13 @@ class Erasing(CAM):
         self.absolute, self.statistics = absolute, statistics
 
     def erased(self, features: Float[Tensor, "b c h w"], boundary: str) -> Float[Tensor, "b c h w"]:
-        positive = features if self.backbone.rectified(boundary) else features.relu()
-        strongest = peak(channel_mean(positive), self.erase_threshold, relative=not self.absolute)
+        strongest = self.strongest(features, boundary)
         return erase(features, strongest if self.erase_where == "strongest" else scattered(strongest))
+
+    def strongest(self, features: Float[Tensor, "b c h w"], boundary: str) -> Bool[Tensor, "b h w"]:
+        """The cells that are erased, unless as many are at random."""
+        positive = features if self.backbone.rectified(boundary) else features.relu()
+        return peak(channel_mean(positive), self.erase_threshold, relative=not self.absolute)
 
     @property
     def erased_stream(self) -> Callable[..., Tensor]:

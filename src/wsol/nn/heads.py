@@ -21,6 +21,7 @@ class Head(nn.Module):
         Equal logits; the maps differ by the class's bias, which a min-max removes.
     init: "kaiming" (fan-out, last layer N(0, 0.01)) or "xavier" (uniform), biases zero.
     rectify: ReLU on the class maps before averaging (SqueezeNet's own head); needs form "conv".
+    dropout: share of the channels' cells that training drops before each of these convolutions (SPG, I2C).
 
     Raises ValueError for a depth or width out of range, and for a rectified linear head.
     """
@@ -34,21 +35,24 @@ class Head(nn.Module):
         form: Literal["conv", "linear"] = "conv",
         init: Literal["kaiming", "xavier"] = "kaiming",
         rectify: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         in_range(0, head_depth=depth)
         in_range(1, head_width=width)
+        in_range(0, 1, dropout=dropout)
         if rectify and form == "linear":
             raise ValueError("a rectified head averages class maps: form must be 'conv'")
         sides = [channels] + [width] * depth
+        dropped = [nn.Dropout(dropout)] if dropout else []
         layers = [
             layer
             for inward, outward in pairwise(sides)
-            for layer in (nn.Conv2d(inward, outward, 3, padding=1), nn.ReLU(inplace=True))
+            for layer in (*dropped, nn.Conv2d(inward, outward, 3, padding=1), nn.ReLU(inplace=True))
         ]
         self.hidden = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(sides[-1], classes, 1)
-        self.form, self.rectify = form, rectify
+        self.classes, self.form, self.rectify = classes, form, rectify
         for conv in (layer for layer in self.modules() if isinstance(layer, nn.Conv2d)):
             assert conv.bias is not None
             nn.init.zeros_(conv.bias)

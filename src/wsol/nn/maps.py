@@ -3,10 +3,14 @@
 Masks come from comparisons: they are computed in float32 even under mixed precision and carry no gradient.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
+
+Falling = Literal["quadratic", "linear", "difference", "top"]
 
 
 def channel_mean(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
@@ -71,6 +75,30 @@ def pick_class(labels: Int[Tensor, " b"] | Float[Tensor, "b k"] | Bool[Tensor, "
 def best_mean(class_maps: Float[Tensor, "b k h w"], logits: Float[Tensor, "b k"], best: int) -> Float[Tensor, "b h w"]:
     """Mean of the maps of the classes with the largest logits. Gradient: 1/best on these, none to the logits."""
     return choose(class_maps, logits.topk(best).indices).mean(1)
+
+
+def rank_weights(classes: int, best: int, form: Falling) -> Float[Tensor, " {classes}"]:
+    """CCAM's weight of each rank, of the most probable class first; `best` classes are positive, 0 for half of them."""
+    best = best or (classes + 1) // 2
+    falling = torch.cat([torch.linspace(1, 0, best), torch.linspace(0, -1, classes - best)])
+    ranks = torch.arange(classes)
+    first, last = (ranks == 0).float(), (ranks == classes - 1).float()
+    return {
+        "quadratic": falling * falling.abs(),
+        "linear": torch.linspace(1, -1, classes),
+        "difference": first - last,
+        "top": first,
+    }[form]
+
+
+def likeness(maps: Float[Tensor, "b n h w"]) -> Float[Tensor, ""]:
+    """The absolute value of each photo's mean cosine over the pairs of its maps, mean over the photos.
+
+    Gradient: to all maps, as of cosines.
+    """
+    unit = functional.normalize(maps.float().flatten(2), dim=2)
+    cosines = (unit.sum(1).square().sum(1) - unit.square().sum((1, 2))) / 2  # of all pairs together
+    return cosines.abs().mean() / (unit.shape[1] * (unit.shape[1] - 1) / 2)
 
 
 def flip_some(x: Float[Tensor, "b c h w"], flipped: Bool[Tensor, " b"]) -> Float[Tensor, "b c h w"]:

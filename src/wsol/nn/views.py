@@ -79,7 +79,9 @@ def running_statistics(module: nn.Module) -> Iterator[None]:
 def outputs_of(module: nn.Module | None) -> Iterator[list[Any]]:
     """Meanwhile what the module returns is kept, in the order of its calls."""
     outputs: list[Any] = []
-    handle = module.register_forward_hook(lambda _module, _args, output: outputs.append(output)) if module else None
+    handle = None
+    if module is not None:  # one without layers would count as false
+        handle = module.register_forward_hook(lambda _module, _args, output: outputs.append(output))
     try:
         yield outputs
     finally:

@@ -1,7 +1,6 @@
 """CCAM: combinational class activation maps (Yang et al., WACV 2020)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from wsol.errors import WsolError
 from wsol.methods.contract import Images, Method, Prediction
+from wsol.nn.maps import Falling, rank_weights
 from wsol.nn.written import is_written
 from wsol.readouts.contract import Readout
 
@@ -35,7 +35,7 @@ class CCAM(Readout):
 
     about = "all classes' heatmaps weighted by the rank of their score"
     best: int = 0
-    form: Literal["quadratic", "linear", "difference", "top"] = "quadratic"
+    form: Falling = "quadratic"
 
     def heatmaps(
         self, method: Method, images: Images, prediction: Prediction, classes: Int[Tensor, "b n"]
@@ -61,15 +61,7 @@ class CCAM(Readout):
             raise WsolError(
                 f"ccam: best is {best}, and there are {classes} classes; give 1 to {classes}, or 0 for half"
             )
-        falling = torch.cat([torch.linspace(1, 0, best), torch.linspace(0, -1, classes - best)])
-        ranks = torch.arange(classes)
-        first, last = (ranks == 0).float(), (ranks == classes - 1).float()
-        return {
-            "quadratic": falling * falling.abs(),
-            "linear": torch.linspace(1, -1, classes),
-            "difference": first - last,
-            "top": first,
-        }[self.form]
+        return rank_weights(classes, best, self.form)
 
 
 def alike(heatmaps: Float[Tensor, "b 2 h w"]) -> bool:

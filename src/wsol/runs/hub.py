@@ -85,7 +85,9 @@ def push(
 def without_places(about: dict[str, Any]) -> dict[str, Any]:
     """What run.json says, without the folders of this machine in which files lay."""
     settings = about["settings"]
-    places = {name: Path(settings[name]).name for name in ("weights", "pseudo_boxes") if settings.get(name)}
+    places = {
+        name: Path(settings[name]).name for name in ("weights", "pseudo_boxes", "label_tree") if settings.get(name)
+    }
     return about | {"settings": settings | places, "data": Path(about["data"]).name}
 
 

@@ -70,6 +70,8 @@ class Settings:
     background: a class of photos that show no object: learned as a class, never boxed.
     pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
         of `wsol locate RUN PHOTOS --format json`.
+    label_tree: families and orders of the classes, for methods that learn such: a CSV with the columns class, family
+        and order; else classes whose names end in the same word are a family.
     """
 
     backbone: str | None = None
@@ -103,6 +105,7 @@ class Settings:
     on_bad_image: Literal["raise", "skip"] = "raise"
     background: str | None = None
     pseudo_boxes: str | None = None
+    label_tree: str | None = None
 
     def __post_init__(self) -> None:
         """Raises WsolError for numbers that cannot be."""

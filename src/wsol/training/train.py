@@ -18,7 +18,8 @@ from wsol.backbones import backbone_for
 from wsol.data import Dataset, open_data, readable
 from wsol.data.classes import with_classes
 from wsol.data.contents import digests
-from wsol.data.crops import EvaluationImages, Shuffled, TrainingImages, collate
+from wsol.data.crops import EvaluationImages, Shuffled, Together, TrainingImages, collate
+from wsol.data.label_tree import label_tree
 from wsol.data.loading import Loader, explained, leave_if_imported
 from wsol.data.pseudo_boxes import read_pseudo_boxes
 from wsol.errors import WsolError
@@ -27,7 +28,7 @@ from wsol.methods.stack import Stack, stack
 from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
-from wsol.runs.settings import Settings, resolve
+from wsol.runs.settings import Resolved, Settings, resolve
 from wsol.system.console import console
 from wsol.system.files import keep_apart, unwritable
 from wsol.system.locks import locked
@@ -81,6 +82,7 @@ def train(
         several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
         if (background := resolved.settings.background) is not None:
             check_key(background, classes, f"background: {training.name} has no class")
+        resolved = _with_tree(methods, resolved, classes)
         run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
         network = run.build()
         if resume:
@@ -103,8 +105,9 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
     boxes = _pseudo_boxes(run.stack, method, settings, training)
-    batch_size, workers = _batch_size(settings, training), settings.workers
-    loop = Loop(method, settings, len(training) // batch_size)
+    batch_size, workers = _batch_size(settings, training, method.together), settings.workers
+    order = _order(training, method.together, settings.seed, begun)
+    loop = Loop(method, settings, len(order) // batch_size)
     views = TrainingImages(training, settings.image_size, settings.seed, boxes)
     check_views = EvaluationImages(validation, settings.image_size)
     if settings.freeze != "none":
@@ -112,7 +115,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     if settings.cache_features and settings.epochs:
         views, check_views = cached(loop, folder, training, validation, boxes)
         workers = 0
-    batches = Loader(views, batch_size, workers, Shuffled(len(training), settings.seed, begun), drop_last=True)
+    batches = Loader(views, batch_size, workers, order, drop_last=True)
     checking = Loader(check_views, settings.batch_size, workers, collate=collate)
     checkpoints = Checkpoints(run, method, validation)
     record = Record(run, {"training": len(training), "validation": len(validation)}, resume)
@@ -154,18 +157,30 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
             raise KeyboardInterrupt(f"{folder}: stopped {where}") from error
 
 
-def _batch_size(settings: Settings, training: Dataset) -> int:
-    """As asked, or as many photos as there are."""
+def _order(training: Dataset, together: int, seed: int, epoch: int) -> Shuffled:
+    if together == 1:
+        return Shuffled(len(training), seed, epoch)
+    return Together([sample.label for sample in training.samples], together, seed, epoch)
+
+
+def _batch_size(settings: Settings, training: Dataset, together: int) -> int:
+    """As asked, or as many photos as there are, in whole groups of photos that stay together."""
+    if settings.batch_size % together:
+        raise WsolError(
+            f"batch_size {settings.batch_size}: the method takes {together} photos of a class at a time; "
+            f"give a multiple of {together}"
+        )
     if len(training) >= settings.batch_size:
         return settings.batch_size
     if not len(training):
         raise WsolError(f"{training.name}: no training photo is left; check the data set with wsol data check")
+    held = max(len(training) // together, 1) * together
     warnings.warn(
         f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}: "
-        f"each batch holds {len(training)}",
+        f"each batch holds {held}",
         stacklevel=3,
     )
-    return len(training)
+    return held
 
 
 def _learning(method: Method) -> str:
@@ -199,6 +214,19 @@ def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
         name = training.name if isinstance(data, tuple) else data
         raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
     return training, with_classes(validation, training.classes, validation.name, "the training photos")
+
+
+def _with_tree(methods: Stack, resolved: Resolved, classes: tuple[str, ...]) -> Resolved:
+    """With the families and orders of the classes, for a method that learns such and was given none."""
+    path = resolved.settings.label_tree
+    if "families" not in resolved.options:
+        if path is not None:
+            raise WsolError(f"{methods.title} learns from no label tree; leave --label-tree out")
+        return resolved
+    if resolved.options["families"]:
+        return resolved
+    families, orders = label_tree(path, classes)
+    return replace(resolved, options=resolved.options | {"families": families, "orders": orders})
 
 
 def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:
