@@ -135,6 +135,14 @@ def test_a_sheet_without_room_is_left_out(tmp_path: Path, monkeypatch: pytest.Mo
     assert epochs_in(tmp_path / "resume.safetensors") == 1 and not list((tmp_path / "sheets").iterdir())
 
 
+def test_training_writes_nothing_into_the_system_s_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))  # where no file can be made
+    assert (trained(tmp_path / "run") / "resume.safetensors").is_file()
+
+
 def test_the_state_to_resume_from_is_that_of_the_last_epoch_and_no_pickle(tmp_path: Path) -> None:
     state = trained(tmp_path) / "resume.safetensors"
     assert epochs_in(state) == 1 and json.loads(state.with_suffix(".json").read_text())["epoch"] == 1

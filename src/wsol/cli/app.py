@@ -96,8 +96,9 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"] and len(words) > 1 and "+" in words[1]:
         training.command(f"wsol.cli.train:{words[1]}", name=words[1], help="Methods around one another.")
+    stopped_by: list[int] = [signal.SIGINT]
     try:
-        with _stoppable() as stopped:
+        with _stoppable(stopped_by):
             app(words, exit_on_error=False, result_action="return_value")
     except UsageError as error:
         err.print(f"wsol: {error}; wsol COMMAND --help says more", style="red")
@@ -110,11 +111,9 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt as error:
         again = shlex.join(["wsol", *words, *["--resume"] * (words[:1] == ["train"] and "--resume" not in words)])
         goes_on = words[:1] in (["train"], ["benchmark"])
-        err.print(
-            f"wsol: {str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}: {again}",
-            style="red",
-        )
-        sys.exit(128 + stopped[-1])
+        said = f"{str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}"
+        err.print(f"wsol: {said}: {again}", style="red")
+        sys.exit(128 + stopped_by[-1])
     except OSError as error:
         said = f"{error.filename or 'disk'}: {error.strerror or error}"
         err.print(f"wsol: {said}; fix that and run it again", style="red")
@@ -122,12 +121,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """What a batch system or a closed terminal sends ends the command as Ctrl-C does. Gives the signals that came."""
-    came: list[int] = [signal.SIGINT]
+def _stoppable(stopped_by: list[int]) -> Iterator[None]:
+    """What a batch system or a closed terminal sends ends the command as Ctrl-C does, and is noted."""
 
     def stop(number: int, _: Any) -> None:
-        came.append(number)
+        stopped_by.append(number)
         raise KeyboardInterrupt
 
     before: dict[int, Any] = {}
@@ -136,7 +134,7 @@ def _stoppable() -> Iterator[list[int]]:
             if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
                 before[number] = signal.signal(number, stop)
     try:
-        yield came
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -31,7 +31,7 @@ class StateFile(TorchCheckpointIO):
         tensors[REST] = torch.frombuffer(bytearray(rest), dtype=torch.uint8)
         write_tensors(Path(path), tensors, {"epoch": checkpoint["epoch"] + 1})
 
-    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+    def load_checkpoint(self, path: str | Path, *given: Any, **named: Any) -> dict[str, Any]:
         """Raises WsolError, naming the file, where it is missing or damaged."""
         tensors, _ = read_tensors(Path(path), AGAIN)
         try:
