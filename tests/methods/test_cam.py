@@ -6,6 +6,8 @@ from oracles import methods as oracle
 from oracles.networks import batch, loud, plain
 
 from wsol.methods.cam import CAM
+from wsol.methods.i2c import I2C
+from wsol.methods.spg import SPG
 from wsol.nn.maps import min_max
 
 
@@ -49,3 +51,14 @@ def test_the_hidden_layers_may_learn_at_the_backbones_rate(form) -> None:
     network = CAM(plain(), 5, head_depth=1, head_width=7, head_form=form, hidden_rate="backbone")
     assert network.new_layers() == [network.head.classifier]
     assert CAM(plain(), 5, head_depth=1, head_width=7).new_layers()[0].hidden[0].weight.shape == (7, 10, 3, 3)
+
+
+@pytest.mark.parametrize("kind", [SPG, I2C])
+def test_what_adds_losses_alone_is_cam_at_test(kind: type[CAM]) -> None:
+    images, labels = batch()
+    method = loud(kind(plain(), 5, head_width=8, dropout=0.0))
+    cam = CAM(method.backbone, 5, head_depth=2, head_width=8)
+    cam.head.load_state_dict(method.head.state_dict())
+    one, two = method.predict(images), cam.predict(images)
+    assert torch.equal(one.logits, two.logits)
+    assert torch.equal(method.heatmaps(one, labels[:, None]), cam.heatmaps(two, labels[:, None]))

@@ -93,15 +93,5 @@ def test_seeds_are_the_first_strong_places_or_any_of_them() -> None:
     assert all(len(set(places)) == 3 for places in drawn)
 
 
-def test_at_test_it_is_cam() -> None:
-    images, labels = batch()
-    method = make()
-    cam = CAM(method.backbone, 5, head_depth=2, head_width=8)
-    cam.head.load_state_dict(method.head.state_dict())
-    one, two = method.predict(images), cam.predict(images)
-    assert torch.equal(one.logits, two.logits)
-    assert torch.equal(method.heatmaps(one, labels[:, None]), cam.heatmaps(two, labels[:, None]))
-
-
 def test_what_goes_around_it_asks_for_pairs_too() -> None:
     assert HaS(make()).together == make().together == 2 and HaS(CAM(plain(), 5)).together == 1

@@ -1,5 +1,6 @@
 """Stages that learn nothing: a backbone frozen up to a boundary, and features kept from it that stand for photos."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from wsol.errors import WsolError
 
 
-class Freezable(nn.Module):
+class Freezable(nn.Module, ABC):
     """A network of named stages, of which the first may be frozen.
 
     Frozen stages run in eval mode whatever mode the network is in: their batch norms keep their statistics, and their
@@ -98,9 +99,9 @@ class Freezable(nn.Module):
             )
         return features
 
+    @abstractmethod
     def boundary(self, boundary: str | int) -> str:
         """The name of a boundary given by name or index."""
-        raise NotImplementedError
 
     def behind(self, boundary: str) -> list[nn.Module]:
         """The modules of the stages behind a boundary."""

@@ -8,9 +8,10 @@ from wsol.boxes.rule import Threshold
 from wsol.cli.app import out
 from wsol.cli.derive import derived, settings_of
 from wsol.errors import WsolError
-from wsol.export import find_formats, read_heatmaps, write_results
+from wsol.export import Writer, find_formats, read_heatmaps, write_results
 from wsol.locating import colocate as colocating
 from wsol.locating import locate as locating
+from wsol.locating.results import Results
 from wsol.runs.opening import load
 from wsol.system.console import bar
 from wsol.system.files import keep_apart
@@ -33,9 +34,7 @@ def locate(
     opened = {name: given.pop(name) for name in inspect.signature(load).parameters if name in given}
     localizer = load(run, **opened)
     results = locating.locate(localizer, images, **given)
-    with bar("locating") as shown:
-        photos = shown.track(results, total=len(results))
-        count = write_results(photos, output, list(localizer.classes), formats.values(), overwrite)
+    count = _written("locating", results, output, list(localizer.classes), formats, overwrite)
     out.print(f"{output}: {count} photos located")
 
 
@@ -51,10 +50,21 @@ def colocate(
     formats = find_formats(format)
     keep_apart(output, data)
     results = colocating.colocate(run, data, **given)
-    with bar("co-locating") as shown:
-        photos = shown.track(results, total=len(results))
-        count = write_results(photos, output, results.photos.classes, formats.values(), overwrite)
+    count = _written("co-locating", results, output, results.photos.classes, formats, overwrite)
     out.print(f"{output}: {count} photos co-located")
+
+
+def _written(
+    doing: str,
+    results: Results | colocating.Colocated,
+    output: Path,
+    classes: list[str],
+    formats: dict[str, type[Writer]],
+    overwrite: bool,
+) -> int:
+    """Writes results under a progress bar, and counts them."""
+    with bar(doing) as shown:
+        return write_results(shown.track(results, total=len(results)), output, classes, formats.values(), overwrite)
 
 
 def _cut(

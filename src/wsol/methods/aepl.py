@@ -5,8 +5,9 @@ from typing import Any, Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wsol.methods.bas import BAS, Streams, risen
+from wsol.methods.bas import BAS, Streams
 from wsol.methods.contract import Backbone, Images, Labels, Terms, cross_entropy
+from wsol.nn.losses import risen
 from wsol.nn.maps import choose, min_max, peak, resize
 from wsol.nn.ranges import in_range
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from wsol.errors import WsolError
 from wsol.methods.contract import Backbone, Images, Labels, Method, Prediction, Terms, cross_entropy
 from wsol.nn.heads import Head, xavier
+from wsol.nn.losses import risen
 from wsol.nn.maps import choose, pick_class
 from wsol.nn.ranges import in_range
 from wsol.nn.views import frozen
@@ -158,8 +159,3 @@ class BAS(Method):
 
     def new_layers(self) -> list[nn.Module]:
         return [self.head, self.head_mask] if self.mask_rate == "head" else [self.head]
-
-
-def risen(progress: float, share: float) -> float:
-    """How far a weight has come that rises from 0 to 1 over the first share of the training."""
-    return min(1.0, progress / share) if share else 1.0

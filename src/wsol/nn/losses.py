@@ -1,4 +1,4 @@
-"""Losses that several methods share."""
+"""Losses that several methods share, and how their weights rise."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -19,3 +19,8 @@ def cross_entropy(
     else:
         terms = functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none").mean(1)
     return terms.mean() if weights is None else (weights * terms).mean()
+
+
+def risen(progress: float, share: float) -> float:
+    """How far a weight has come that rises from 0 to 1 over the first share of the training."""
+    return min(1.0, progress / share) if share else 1.0
