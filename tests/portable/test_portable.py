@@ -43,6 +43,7 @@ WAYS = {
     "i2c": "own",
     "danet": "own",
     "nlccam": "own",
+    "trilite": "own",
 }
 
 

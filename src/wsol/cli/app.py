@@ -31,7 +31,7 @@ All commands: wsol --help. All methods: wsol methods. One command: wsol train ba
 COMMANDS = {
     "evaluate": ("wsol.cli.evaluate:evaluate", "Measure a run by the field's metrics."),
     "locate": ("wsol.cli.locate:locate", "Say what is in each photo and where."),
-    "colocate": ("wsol.cli.locate:colocate", "Say where the photos of each class show what they have in common."),
+    "colocate": ("wsol.cli.colocate:colocate", "Say where the photos of each class show what they have in common."),
     "cut": ("wsol.cli.locate:cut", "Write boxes again from stored heatmaps, without the network."),
     "serve": ("wsol.cli.serve:serve", "Open a page to try a run on photos, and to check what it located."),
     "export": ("wsol.cli.export:export", "Write a run's network to one file: ONNX or TorchScript."),

@@ -1,6 +1,7 @@
-"""`wsol locate`, `wsol colocate` and `wsol cut`: boxes of photos, of classes, and of heatmaps that were stored."""
+"""`wsol locate` and `wsol cut`: boxes of photos, and of heatmaps that were stored."""
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,11 @@ from wsol.cli.app import out
 from wsol.cli.derive import derived, settings_of
 from wsol.errors import WsolError
 from wsol.export import Writer, find_formats, read_heatmaps, write_results
-from wsol.locating import colocate as colocating
 from wsol.locating import locate as locating
-from wsol.locating.results import Results
+from wsol.locating.result import Result
 from wsol.runs.opening import load
 from wsol.system.console import bar
 from wsol.system.files import keep_apart
-
-SETTLED = ("readout", "settings", "classes_from", "boxes_from")  # what does not matter to features
 
 
 @derived(locating.locate, load, positional=("run", "images"))
@@ -34,29 +32,14 @@ def locate(
     opened = {name: given.pop(name) for name in inspect.signature(load).parameters if name in given}
     localizer = load(run, **opened)
     results = locating.locate(localizer, images, **given)
-    count = _written("locating", results, output, list(localizer.classes), formats, overwrite)
+    count = written("locating", results, len(results), output, list(localizer.classes), formats, overwrite)
     out.print(f"{output}: {count} photos located")
 
 
-@derived(colocating.colocate, load, positional=("run", "data"), without=SETTLED)
-def colocate(
-    *, run: str, data: str, output: Path, format: str = "json,overlay", overwrite: bool = False, **given: Any
-) -> None:
-    """
-    output: folder for what is found.
-    format: one or more formats, separated by commas.
-    overwrite: replace earlier results of these formats in the output folder.
-    """
-    formats = find_formats(format)
-    keep_apart(output, data)
-    results = colocating.colocate(run, data, **given)
-    count = _written("co-locating", results, output, results.photos.classes, formats, overwrite)
-    out.print(f"{output}: {count} photos co-located")
-
-
-def _written(
+def written(
     doing: str,
-    results: Results | colocating.Colocated,
+    results: Iterable[Result],
+    total: int,
     output: Path,
     classes: list[str],
     formats: dict[str, type[Writer]],
@@ -64,7 +47,7 @@ def _written(
 ) -> int:
     """Writes results under a progress bar, and counts them."""
     with bar(doing) as shown:
-        return write_results(shown.track(results, total=len(results)), output, classes, formats.values(), overwrite)
+        return write_results(shown.track(results, total=total), output, classes, formats.values(), overwrite)
 
 
 def _cut(
