@@ -34,7 +34,7 @@ SPLIT_NAMES: dict[str, Split] = {
 
 @dataclass(frozen=True)
 class Truth:
-    """Where the object really is; read by evaluation, never by training.
+    """Where the object really is; read by evaluation. Training reads it only to watch, if asked to.
 
     boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image; no rows where the set has none for this image.
     mask: true where the object is, in pixels of the original image, or None.

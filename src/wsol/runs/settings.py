@@ -65,6 +65,7 @@ class Settings:
         such a data set, else "auto".
     val_per_class: photos a class that CUB, ILSVRC and Pet hold back from training for validation.
     sheet_every: epochs between contact sheets of heatmaps; 0 for none.
+    watch_boxes: measure MaxBoxAcc on validation photos each epoch, to look at in the report; nothing is chosen by it.
     workers: processes that read photos.
     on_bad_image: what to do with photos that cannot be read.
     background: a class of photos that show no object: learned as a class, never boxed.
@@ -101,6 +102,7 @@ class Settings:
     threshold: Threshold | None = None
     val_per_class: int = 5
     sheet_every: int = 5
+    watch_boxes: bool = False
     workers: int = 2
     on_bad_image: Literal["raise", "skip"] = "raise"
     background: str | None = None

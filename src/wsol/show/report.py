@@ -16,7 +16,7 @@ from wsol.show.charts import Line, line_chart
 from wsol.show.measured import measured
 from wsol.show.pages import write_page
 from wsol.show.parts import named, note, picture, table
-from wsol.show.story import Story, read_story
+from wsol.show.story import VALIDATION, Story, read_story
 
 REPORT = "report.html"
 SHEETS = 8  # epochs whose heatmaps are shown
@@ -131,7 +131,7 @@ def _clock(minutes: Any) -> str:
 
 
 def _curves(stories: list[Story]) -> str:
-    """A chart for each part of the loss and for Top1Cls, a line a run."""
+    """A chart for each part of the loss and for what validation photos say, a line a run."""
     names = list(dict.fromkeys(name for story in stories for name in story.curves))
     charts = []
     for name in names:
@@ -139,9 +139,9 @@ def _curves(stories: list[Story]) -> str:
         for place, story in enumerate(stories):
             points = [(float(epoch), value) for epoch, value in story.curves.get(name, {}).items()]
             best = story.best.get("epoch")
-            mark = next((point for point in points if name == "Top1Cls" and point[0] == best), None)
+            mark = next((point for point in points if name in VALIDATION and point[0] == best), None)
             lines.append(Line(story.name, place, points, mark))
-        title = "validation Top1Cls, %" if name == "Top1Cls" else name.replace("loss/", "loss: ")
+        title = f"validation {name}, %" if name in VALIDATION else name.replace("loss/", "loss: ")
         charts.append(line_chart(title, "epoch", lines, whole=True))
     if not charts:
         return "<p>No epoch is finished.</p>"

@@ -16,6 +16,7 @@ from wsol.runs.settings import as_options, resolve
 from wsol.system.files import read_json
 
 EVALUATIONS = "evaluations"  # folder of the figures and pictures of each evaluation
+VALIDATION = ("Top1Cls", "MaxBoxAcc")  # what training may measure there, in percent
 NEEDED = {
     "data": str,
     "split": str,
@@ -59,7 +60,7 @@ class Story:
     run: its folder.
     versions: of the libraries.
     training: how it came about, see `wsol.training.record`; empty where nobody kept it.
-    curves: Top1Cls and parts of the loss, by name.
+    curves: what was measured on validation photos and parts of the loss, by name.
     evaluations: the last one first.
     sheets: heatmaps by epoch.
     notes: what is missing or damaged.
@@ -158,7 +159,7 @@ def _read(path: Path, notes: list[str]) -> dict[str, Any]:
 
 
 def _curves(path: Path, notes: list[str]) -> dict[str, Curve]:
-    """Top1Cls, then the loss and its parts; damaged lines are left out."""
+    """Figures of validation photos, then the loss and its parts; damaged lines are left out."""
     curves: dict[str, Curve] = {}
     damaged = 0
     try:
@@ -169,7 +170,7 @@ def _curves(path: Path, notes: list[str]) -> dict[str, Curve]:
                     damaged += 1
                     continue
                 for name, value in row.items():
-                    if value and (name == "Top1Cls" or name.startswith("loss/")):
+                    if value and (name in VALIDATION or name.startswith("loss/")):
                         try:
                             number = float(value)
                         except ValueError:
@@ -186,7 +187,6 @@ def _curves(path: Path, notes: list[str]) -> dict[str, Curve]:
         notes.append(f"{path}: {damaged} damaged entries are left out of the curves")
     if len([name for name in curves if name.startswith("loss/")]) == 2:
         curves.pop("loss/total", None)  # the same as the one part
-    order = {"Top1Cls": 0, "loss/total": 1}
-    return {
-        name: dict(sorted(curves[name].items())) for name in sorted(curves, key=lambda name: (order.get(name, 2), name))
-    }
+    order = {name: place for place, name in enumerate((*VALIDATION, "loss/total"))}
+    names = sorted(curves, key=lambda name: (order.get(name, len(order)), name))
+    return {name: dict(sorted(curves[name].items())) for name in names}

@@ -11,13 +11,12 @@ from wsol.boxes.rule import normalise
 from wsol.data import Dataset
 from wsol.data.crops import evaluation_view
 from wsol.errors import WsolError
-from wsol.localizer import Localizer
 from wsol.methods.contract import Method
-from wsol.readouts.contract import Own
 from wsol.runs.folder import Run, save
 from wsol.show.draw import contact_sheet, overlay
 from wsol.system.files import write_csv, write_picture
 from wsol.training.resume import STATE
+from wsol.training.watching import answering
 
 SIDE = 160  # of a photo on a contact sheet, pixels: six fit on a page
 
@@ -87,8 +86,7 @@ class Checkpoints(L.Callback):
 
     def draw(self, epoch: int) -> None:
         """Heatmaps of the true class on a few validation photos, without any box."""
-        size, readout = self.run.resolved.settings.image_size, Own(self.run.resolved.at_test)
-        localizer = Localizer(self.method, self.run.classes, size, self.run.several, readout=readout)
+        size, localizer = self.run.resolved.settings.image_size, answering(self.run, self.method)
         images = [self.validation.image(index) for index in self.shown]
         labels = [self.validation.samples[index].label for index in self.shown]
         views = torch.stack([evaluation_view(image, size) for image in images])

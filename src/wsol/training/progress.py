@@ -39,7 +39,8 @@ class Progress(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         left = self._left(trainer.global_step)
         figures = trainer.callback_metrics
-        validation = f"validation Top1Cls {float(figures['Top1Cls']):.1f} %  " if "Top1Cls" in figures else ""
+        known = [f"{name} {float(figures[name]):.1f} %" for name in ("Top1Cls", "MaxBoxAcc") if name in figures]
+        validation = f"validation {', '.join(known)}  " if known else ""
         self.bar.console.print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(figures['loss/total']):.3f}  "
             f"{validation}{_clock(left)} left",

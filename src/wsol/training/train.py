@@ -1,4 +1,4 @@
-"""Training: one loop for all methods, Lightning underneath. It reads photos and labels, never boxes or masks."""
+"""Training: one loop for all methods, Lightning underneath. It learns from photos and labels, never from true boxes."""
 
 import logging
 import signal
@@ -40,6 +40,7 @@ from wsol.training.progress import Progress
 from wsol.training.record import Record, note
 from wsol.training.resume import STATE, StateFile, check_resumable, epochs_in, learnt
 from wsol.training.twice import say_shared, say_twice
+from wsol.training.watching import BoxWatch
 
 Photos = str | Path | tuple[Dataset, Dataset]
 
@@ -124,11 +125,12 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
         record.begin()
         record.write()
         return
+    watching = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
     with _quiet(), explained():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
-            callbacks=[Progress(), record, checkpoints],
+            callbacks=[Progress(), *watching, record, checkpoints],
             logger=[TensorBoardLogger(folder, "", "")] if find_spec("tensorboard") else [],
             log_every_n_steps=10,
             enable_checkpointing=False,

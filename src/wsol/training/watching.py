@@ -1,0 +1,61 @@
+"""MaxBoxAcc by epoch, where it is asked for: a curve to look at, by which nothing is chosen."""
+
+import lightning as L
+import torch
+
+from wsol.data import Cases, Dataset
+from wsol.data.crops import EvaluationImages, collate
+from wsol.data.loading import Loader
+from wsol.errors import WsolError
+from wsol.localizer import Localizer
+from wsol.methods.contract import Method
+from wsol.metrics import CLOVA, SIZE, BoxAccuracy
+from wsol.readouts.contract import Own
+from wsol.runs.folder import Run
+
+
+class BoxWatch(L.Callback):
+    """Logs MaxBoxAcc on the validation photos that have boxes, each epoch. It alone in training opens boxes.
+
+    run: its settings say how photos are shown.
+    method: the network that is trained.
+    validation: the photos.
+
+    Raises WsolError where no photo has a box.
+    """
+
+    def __init__(self, run: Run, method: Method, validation: Dataset) -> None:
+        settings = run.resolved.settings
+        self.localizer = answering(run, method)
+        self.cases = Cases(validation)
+        places = range(len(self.cases)) if validation.has_boxes else ()
+        boxed = [index for index in places if len(self.cases.truth(index).boxes)]
+        if not boxed:
+            raise WsolError(f"{validation.name}: no validation photo has a box; leave out --watch-boxes")
+        views = EvaluationImages(self.cases, settings.image_size)
+        self.batches = Loader(views, settings.batch_size, settings.workers, boxed, collate)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.log("MaxBoxAcc", self.accuracy())
+
+    def accuracy(self) -> float:
+        """In percent, of the network as it is now."""
+        metric, cases = BoxAccuracy(), self.cases
+        for batch in self.batches:
+            labels = torch.tensor([cases.samples[index].label for index in batch.indices.tolist()])
+            answer = self.localizer.look(batch.images, labels[:, None])
+            for place, index in enumerate(batch.indices.tolist()):
+                boxes, size = cases.truth(index).boxes, cases.size(index)
+                if answer.boxes is None:
+                    heatmap = CLOVA.heatmap(answer.heatmaps[place, 0].numpy())
+                    score = metric.score(heatmap, boxes, size)
+                else:
+                    score = metric.score_drawn(SIZE * answer.boxes[place, None].double().numpy(), boxes, size)
+                metric.update(score, 0)
+        return metric.compute()["MaxBoxAcc"]
+
+
+def answering(run: Run, method: Method) -> Localizer:
+    """What a network answers while it is trained."""
+    size, readout = run.resolved.settings.image_size, Own(run.resolved.at_test)
+    return Localizer(method, run.classes, size, run.several, readout=readout)
