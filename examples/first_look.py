@@ -15,7 +15,9 @@ photos.image(0)
 # Train on class labels alone. The network began with other creatures, as people begin with ImageNet.
 
 # %%
-run = wsol.train("bas", (photos, held_back), "runs/first_look", recipe="demo", weights=WEIGHTS, epochs=2, workers=0)
+run = wsol.train(
+    "bas", (photos, held_back), "runs/first_look", recipe="demo", weights=WEIGHTS, epochs=2, workers=0, resume=True
+)
 
 # %% [markdown]
 # What is in a photo, and where? A result shows itself; so does each of several.

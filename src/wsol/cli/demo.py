@@ -94,7 +94,7 @@ def demo(*, output: Path = Path("wsol_demo"), minutes: float = 5.0, seed: int = 
         figures[title] = evaluate(trained[title], splits["test"], output / f"{name}.json", threshold=threshold)
         out.print(table(figures[title]))
 
-    strangers = Creatures("test", images=8, size=2 * size, seed=seed + 1, **CREATURES)
+    strangers = Creatures("test", images=5, size=2 * size, seed=seed + 1, **CREATURES)
     images = [strangers.image(index) for index in range(len(strangers))]
     shown = sheet(strangers, {title: list(locate(localizer, images)) for title, localizer in trained.items()})
     write_picture(output / "sheet.jpg", shown, quality=90)
