@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ def written(photos: Dataset, boxes: list[Any], path: Path) -> Path:
 def located(run: Path, photos: Dataset, folder: Path) -> Path:
     """What `wsol locate RUN … --format coco` writes, once."""
     if not (folder / "coco.json").is_file():
-        results = wsol.locate(run, [sample.path for sample in photos.samples])
+        paths = [sample.path for sample in photos.samples]
+        results = (replace(result, path=str(path)) for result, path in zip(wsol.locate(run, paths), paths, strict=True))
         write_results(results, folder, list(photos.classes), find_formats("coco").values())
     return folder / "coco.json"
 
