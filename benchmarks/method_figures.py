@@ -423,6 +423,20 @@ DRAWINGS = {
         ),
         (("front", "back"),),
     ),
+    "tscam": Drawing(
+        {
+            "x": photo(0.6, 1),
+            "backbone": Node("test", 2.3, 1, "backbone\ntransformer", 120),
+            "F": tensor(3.6, 1, "F"),
+            "head": Node("test", 5.2, 1, "head\n3×3 convolution", 140),
+            "S": tensor(6.6, 1, "S"),
+            "z": Node("found", 8.7, 1, "logits z\nmean of S"),
+            "ce": Node("loss", 11.05, 1, "CE(z, y)"),
+            "a": Node("test", 5.2, 2.2, "attention a\nclass token to patches,\nsum over blocks", 160),
+            "map": Node("found", 8.7, 2.2, "heatmap\na · $S_c$ of class c", 140),
+        },
+        ("x -- backbone -- F -- head -- S -- z -- ce", "backbone |- a -- map", "S |- map"),
+    ),
     "bas": Drawing(BAS, BAS_CHAINS),
     "aepl": Drawing(AEPL, (*BAS_CHAINS, "A -- erase -- erased")),
 }

@@ -46,6 +46,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",
         "trilite": "wsol.methods.trilite:TriLite",
+        "tscam": "wsol.methods.tscam:TSCAM",
     },
     "backbones": {
         "vgg16": "wsol.backbones.vgg:VGG16",

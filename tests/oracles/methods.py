@@ -4,6 +4,7 @@ import math
 
 import torch
 from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest, upsampled
+from oracles.networks import class_token_attention
 from torch import Tensor
 
 
@@ -187,6 +188,27 @@ def trilite(method, images: Tensor, labels: list[int]) -> tuple[dict[str, float]
         sums["background"] -= math.log(1 - math.exp(-cross_entropy(vectors[1], label)) + 1e-7)
         maps.append(shares[0])
     return {name: value / len(labels) for name, value in sums.items()}, maps
+
+
+def tscam(method, images: Tensor, labels: list[int]) -> tuple[float, list[Tensor]]:
+    """TS-CAM's loss, and each photo's map of its class, cell by cell, in eval mode."""
+    backbone, network, classifier = method.backbone, method.backbone.network, method.head.classifier
+    loss, maps = 0.0, []
+    for image, label in zip(images, labels, strict=True):
+        x = (image[None] - backbone.mean) / backbone.std
+        patches = network.forward_features(x)[0, network.num_prefix_tokens :]
+        rows, columns = (side // backbone.stride(-1) for side in image.shape[1:])
+        padded = torch.zeros(patches.shape[1], rows + 2, columns + 2)
+        for place, patch in enumerate(patches):
+            padded[:, 1 + place // columns, 1 + place % columns] = patch
+        semantic = torch.zeros(len(classifier.bias), rows, columns)
+        for k, (weight, bias) in enumerate(zip(classifier.weight, classifier.bias, strict=True)):
+            for y in range(rows):
+                for x0 in range(columns):
+                    semantic[k, y, x0] = (weight * padded[:, y : y + 3, x0 : x0 + 3]).sum() + bias
+        loss += cross_entropy(semantic.mean((1, 2)), label)
+        maps.append(semantic[label] * class_token_attention(network, x).sum((0, 1)).view(rows, columns))
+    return loss / len(labels), maps
 
 
 def spg(method, images: Tensor, labels: list[int]) -> dict[str, float]:

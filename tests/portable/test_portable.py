@@ -44,6 +44,7 @@ WAYS = {
     "danet": "own",
     "nlccam": "own",
     "trilite": "own",
+    "tscam": "own",
 }
 
 
