@@ -145,7 +145,7 @@ class Tokens(Backbone):
 
         Raises WsolError for a network whose blocks cannot be left out.
         """
-        from timm.layers import DropPath  # slow
+        from timm.layers.drop import DropPath  # slow
 
         blocks = list(self.network.blocks)
         for place, block in enumerate(blocks):
