@@ -30,7 +30,7 @@ QUIET = {
     "tscam": {"drop_path": 0.0},
 }
 ATTENTIVE = {"tscam"}  # on a transformer whatever network is asked for
-AGNOSTIC = {"sltnet", "regressor", "trilite", "nlccam"}  # one heatmap for all classes
+AGNOSTIC = {"sltnet", "regressor", "trilite", "nlccam", "gcnet"}  # one heatmap for all classes
 
 
 def made(name: str, backbone, **options) -> Method:
@@ -109,6 +109,7 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("danet", "species"),
         ("nlccam", "classification"),
         ("tscam", "classification"),
+        ("gcnet", "classification"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:

@@ -54,6 +54,12 @@ TABLE = {
         "orders": {"prefix", "head_orders"},
         "divergence": REST | {"head_species", "head_families", "head_orders"},
     },
+    "gcnet": {
+        "classification": CLASSES,
+        "object": {"detector", "shape_head"},
+        "background": {"detector", "shape_head"},
+        "area": {"detector", "shape_head"},
+    },
     "tscam": {"classification": {"transformer", "head"}},
     "i2c": {"classification": CLASSES, "local": REST, "global": REST},
     "spg": {
@@ -76,6 +82,8 @@ def part(name: str, module: torch.nn.Module) -> str:
     if "backbone" in name:
         layer = name.split(".")[-2]
         return "transformer" if not layer.isdigit() else "suffix" if int(layer) >= 6 else "prefix"
+    if "detector" in name:
+        return "detector"
     return next(piece for piece in name.split(".") if "head" in piece)
 
 

@@ -211,6 +211,39 @@ def tscam(method, images: Tensor, labels: list[int]) -> tuple[float, list[Tensor
     return loss / len(labels), maps
 
 
+def gcnet(method, images: Tensor, labels: list[int]) -> dict[str, float]:
+    """GC-Net's four terms without the area's weight, on a network without batch norm."""
+    sums = dict.fromkeys(("classification", "object", "background", "area"), 0.0)
+    for image, label in zip(images, labels, strict=True):
+        shares = (method.shape_head(method.detector(image[None])[0].mean((1, 2)))).sigmoid().tolist()
+        mask = torch.zeros(image.shape[1:])
+        for y in range(len(mask)):
+            for x in range(len(mask)):
+                mask[y, x] = gcnet_cell(method, shares, (x + 0.5) / len(mask), (y + 0.5) / len(mask))
+        mean = method.backbone.mean
+        logits = {
+            name: classify(method.head, method.backbone((mean + left * (image - mean))[None])[0])
+            for name, left in {"classification": torch.ones(()), "object": mask, "background": 1 - mask}.items()
+        }
+        for name in ("classification", "object"):
+            sums[name] += cross_entropy(logits[name], label)
+        scores = logits["background"].softmax(0).tolist()
+        sums["background"] += math.log(len(scores)) + sum(score * math.log(score) for score in scores)
+        sums["area"] += shares[2] * shares[3]
+    return {name: value / len(labels) for name, value in sums.items()}
+
+
+def gcnet_cell(method, shares: list[float], x: float, y: float) -> float:
+    """GC-Net's mask at one point of the photo."""
+    centre_x, centre_y, width, height, turn = (*shares, 0.5)[:5]
+    angle = math.pi * (turn - 0.5)
+    right, down = x - centre_x, y - centre_y
+    along = (right * math.cos(angle) + down * math.sin(angle)) / (width / 2)
+    athwart = (down * math.cos(angle) - right * math.sin(angle)) / (height / 2)
+    distance = along**2 + athwart**2 if method.shape == "ellipse" else max(along**2, athwart**2)
+    return 1 / (1 + math.exp(min((distance - 1) / (2 * method.softness), 700)))
+
+
 def spg(method, images: Tensor, labels: list[int]) -> dict[str, float]:
     """SPG's four terms without dropout, pixel by pixel; one list of sure pixels for the whole batch."""
     shallow, deep = method.guided_at

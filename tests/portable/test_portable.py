@@ -45,6 +45,7 @@ WAYS = {
     "nlccam": "own",
     "trilite": "own",
     "tscam": "own",
+    "gcnet": "own",
 }
 
 
