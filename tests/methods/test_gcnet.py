@@ -1,6 +1,8 @@
 """GC-Net: shapes as drawn masks and as boxes, and a detector that learns from a classifier which it cannot change."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from oracles import methods as oracle
 from oracles.networks import batch, loud, normed, plain
 from torch import nn
 
+import wsol
+from wsol.data import Creatures
 from wsol.methods.cam import CAM
 from wsol.methods.gcnet import GCNet, certainty
 from wsol.nn.maps import drawn
@@ -84,6 +88,20 @@ def test_before_its_time_the_detector_learns_nothing_and_the_rest_is_cam() -> No
     assert [terms[name].item() for name in ("object", "background", "area")] == [0, 0, 0]
     later = method.loss(IMAGES, LABELS, progress=0.5)
     assert later.keys() == terms.keys() and all(later[name] > 0 for name in ("object", "background", "area"))
+
+
+@pytest.mark.parametrize("name", ["gcnet", "has+gcnet"])
+def test_no_epoch_counts_as_the_best_before_the_detector_learns(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = iter([0, 0, 8, 4, 8])  # of 8 validation photos, epoch by epoch
+    monkeypatch.setattr("wsol.training.loop.ranks", lambda logits, _: (torch.arange(len(logits)) < next(wrong)).int())
+    photos = Creatures("train", images=8, size=36)
+    small = {"backbone": "test_resnet", "weights": "none", "image_size": 32, "batch_size": 8, "workers": 0}
+    run = wsol.train(
+        name, (photos, photos), tmp_path / "run", epochs=5, classes_first=0.5, precision="fp32", sheet_every=0, **small
+    )
+    assert json.loads((run.folder / "best.json").read_text())["epoch"] == 4
 
 
 def test_a_mask_of_the_whole_photo_leaves_the_class_and_its_rest_the_mean_colour() -> None:

@@ -64,7 +64,7 @@ class GCNet(Method):
         self.shape_head = nn.Linear(backbone.channels(-1), 5 if rotated else 4)
         nn.init.normal_(self.shape_head.weight, std=0.01)  # begins with the middle of the photo
         nn.init.zeros_(self.shape_head.bias)
-        self.area_weight, self.classes_first = area_weight, classes_first
+        self.area_weight, self.all_learn_from = area_weight, classes_first
         self.shape, self.softness = shape, softness
 
     def loss(self, images: Images, labels: Labels, progress: float = 1.0) -> Terms:
@@ -72,7 +72,7 @@ class GCNet(Method):
         logits, _ = self.head(self.backbone(images))
         terms = {"classification": cross_entropy(logits, labels)}
         shapes = self.shapes(images)
-        if progress < self.classes_first:
+        if progress < self.all_learn_from:
             return terms | dict.fromkeys(("object", "background", "area"), 0 * shapes.sum())
         mask = self.masks(shapes, images.shape[-1])[:, None]
         return terms | {
