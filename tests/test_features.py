@@ -76,6 +76,13 @@ def test_the_files_hold_each_photo_as_it_is_and_mirrored(tmp_path: Path) -> None
     np.testing.assert_allclose(checked, expected[:8, :1], atol=2e-3)
 
 
+def test_prediction_that_needs_more_says_so_before_all_photos_are_run(tmp_path: Path) -> None:
+    given = SMALL | {"backbone": "test_vit", "freeze": "all"}
+    with pytest.raises(WsolError, match="hold no attention of the class token; leave cache_features out"):
+        wsol.train("tscam", splits(), tmp_path / "run", **given)
+    assert files(tmp_path) == []
+
+
 def test_pseudo_boxes_follow_the_mirror_image() -> None:
     boxes = torch.tensor([[0.25, 0.5, 0.5, 1.0]]).expand(16, -1)
     views = WholeImages(photos(), 32, 0, boxes)

@@ -46,6 +46,8 @@ OURS: dict[Kind, dict[str, str]] = {
         "cutmix": "wsol.methods.cutmix:CutMix",
         "adl": "wsol.methods.adl:ADL",
         "trilite": "wsol.methods.trilite:TriLite",
+        "tscam": "wsol.methods.tscam:TSCAM",
+        "gcnet": "wsol.methods.gcnet:GCNet",
     },
     "backbones": {
         "vgg16": "wsol.backbones.vgg:VGG16",

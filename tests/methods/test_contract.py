@@ -11,7 +11,7 @@ from wsol.methods.cam import CAM
 from wsol.methods.contract import Method, Prediction, cross_entropy
 from wsol.methods.stack import stack
 from wsol.nn.maps import min_max
-from wsol.testing import CHECKS, asked_by, check_method, losses, subject
+from wsol.testing import CHECKS, asked_by, check_method, losses, small_transformer, subject
 
 NAMES = registry.names("methods")
 EVERY = pytest.mark.parametrize("name", NAMES)
@@ -27,13 +27,16 @@ QUIET = {
     "spg": {"dropout": 0.0},
     "i2c": {"dropout": 0.0},
     "danet": {"class_weight": 1.0},
+    "tscam": {"drop_path": 0.0},
 }
-AGNOSTIC = {"sltnet", "regressor", "trilite", "nlccam"}  # one heatmap for all classes
+ATTENTIVE = {"tscam"}  # on a transformer whatever network is asked for
+AGNOSTIC = {"sltnet", "regressor", "trilite", "nlccam", "gcnet"}  # one heatmap for all classes
 
 
 def made(name: str, backbone, **options) -> Method:
     torch.manual_seed(0)
     kind = stack(name)
+    backbone = small_transformer() if name in ATTENTIVE else backbone
     return kind.build(backbone, 5, **{"head_width": 8} if "head_width" in kind.options else {}, **options)
 
 
@@ -105,6 +108,8 @@ def test_the_running_statistics_are_those_of_one_intact_pass(name: str) -> None:
         ("i2c", "classification"),
         ("danet", "species"),
         ("nlccam", "classification"),
+        ("tscam", "classification"),
+        ("gcnet", "classification"),
     ],
 )
 def test_prediction_has_the_logits_that_training_judges(name: str, term: str) -> None:

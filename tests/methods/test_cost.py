@@ -14,6 +14,7 @@ from wsol.methods.aepl import AEPL
 from wsol.methods.bas import BAS
 from wsol.methods.cam import CAM
 from wsol.methods.eil import EIL, MEIL
+from wsol.methods.gcnet import GCNet
 from wsol.methods.i2c import I2C
 from wsol.methods.slt import SLTNet
 from wsol.methods.spg import SPG
@@ -149,6 +150,7 @@ def test_a_step_costs_three_forward_passes() -> None:
         (named("cutmix"), CAM1, CAM1, {}, 1.0),
         (named("adl"), CAM1, CAM1, {}, 1.0),
         (I2C, {}, CAM2, {}, 1.0),
+        (GCNet, {}, {}, {}, 3.33),  # two networks trained, two frozen passes
         (SPG, {"guided_at": ("Mixed_5d", "Mixed_6d")}, CAM2, INCEPTION, 1.54),  # our count
     ],
 )

@@ -1,22 +1,30 @@
 """DANet against its slow twin, its limiting cases, and the label trees that it learns."""
 
+import json
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from oracles import methods as oracle
 from oracles.networks import batch, loud, plain
 
 import wsol
 from wsol.data import Creatures
-from wsol.data.label_tree import label_tree
+from wsol.data.label_tree import grouped, label_tree, numbered
 from wsol.errors import WsolError
 from wsol.methods.cam import CAM
 from wsol.methods.contract import cross_entropy
 from wsol.methods.cutmix import CutMix
 from wsol.methods.danet import DANet
+from wsol.methods.stack import stack
 from wsol.nn.maps import likeness
 from wsol.runs.folder import Run
+from wsol.runs.settings import resolve
+from wsol.training.train import _with_tree
 
 FAMILIES, ORDERS = (0, 1, 1, 2, 0), (0, 0, 0, 1, 0)
 TREES = [list(ORDERS), list(FAMILIES), list(range(5))]
@@ -133,6 +141,90 @@ def test_a_table_that_is_wrong_is_named(tmp_path: Path, content: str | bytes | N
     with pytest.raises(WsolError, match=f"tree.csv: .*({said})") as caught:
         label_tree(path, ["a", "b", "c"])
     assert "\n" not in str(caught.value)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 9))
+def test_groups_equal_the_slow_twin(seed: int, classes: int, count: int) -> None:
+    random = np.random.default_rng(seed)
+    rates = random.random((classes, classes)) * (random.random((classes, classes)) < 0.4)
+    groups = [[place] for place in range(classes)]
+
+    def closeness(pair: tuple[list[int], list[int]]) -> float:
+        return np.mean([rates[one, other] + rates[other, one] for one in pair[0] for other in pair[1]])
+
+    while len(groups) > count:
+        nearest = max(combinations(groups, 2), key=closeness)
+        if closeness(nearest) == 0:
+            break
+        groups = [group for group in groups if group not in nearest] + [nearest[0] + nearest[1]]
+    expected = numbered([next(i for i, group in enumerate(groups) if place in group) for place in range(classes)])
+    assert grouped(rates, count) == expected
+
+
+def test_names_that_say_nothing_are_told_of() -> None:
+    danet = stack("danet")
+    with pytest.warns(UserWarning, match="each is a family of its own; give --label-tree"):
+        given_tree = _with_tree(danet, resolve(danet, None, {}), ("crow", "wren", "gull"))
+    assert given_tree.options["families"] == (0, 1, 2)
+
+
+BIRDS = ["crow", "raven", "wren", "robin", "gull", "tern"]
+CONFUSED = {
+    "crow": {"crow": 6, "raven": 4},
+    "raven": {"raven": 9, "crow": 1},
+    "wren": {"wren": 7, "robin": 2, "crow": 1},
+    "gull": {"gull": 8, "tern": 2},
+    "tern": {"tern": 10},
+    "unknown": {"crow": 3},
+}
+
+
+def test_what_a_run_confused_on_validation_photos_is_a_family(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps({"split": "val", "Confusion": CONFUSED}), encoding="utf-8")
+    families, orders = label_tree(path, BIRDS)
+    assert families == orders == (0, 0, 0, 0, 1, 1)  # two groups at least; wrens were taken for a crow
+    many = [f"{bird}{n}" for n in range(4) for bird in BIRDS]
+    confusion = {f"{a}{n}": {f"{b}{n}": k for b, k in said.items()} for n in range(4) for a, said in CONFUSED.items()}
+    path.write_text(json.dumps({"split": "val", "Confusion": confusion}), encoding="utf-8")
+    families, orders = label_tree(path, many)
+    assert len(set(families)) == 8 and families == orders  # 4 flocks of crows, 4 of gulls; nothing joins them
+    assert families[:6] == (0, 0, 0, 0, 1, 1) and families[6:12] == (2, 2, 2, 2, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"split": "test", "Confusion": CONFUSED}, "measured on test photos, from which nothing may be learnt; give"),
+        (
+            {"split": "val", "Confusion": None},
+            "holds no confusion of these classes .crow, raven, wren and 3 more.; give",
+        ),
+        ({"split": "val", "Confusion": {"a": {"b": 1}}}, "holds no confusion of these classes"),
+        ({"split": "val", "Confusion": {"crow": 3}}, "holds no confusion of classes; give figures of `wsol evaluate"),
+        ({"split": "val", "Confusion": {"crow": {"raven": "x"}}}, "holds no confusion of classes; give"),
+        ([], "holds no JSON object; give figures"),
+    ],
+)
+def test_figures_that_give_no_tree_are_named(tmp_path: Path, figures, said: str) -> None:
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps(figures), encoding="utf-8")
+    with pytest.raises(WsolError, match=f"figures.json: {said}") as caught:
+        label_tree(path, BIRDS)
+    assert "\n" not in str(caught.value)
+
+
+def test_training_learns_families_from_an_evaluation_of_another_run(tmp_path: Path) -> None:
+    photos = Creatures("train", images=24, size=36)
+    small = {"backbone": "resnet18", "weights": "none", "image_size": 32, "batch_size": 8, "workers": 0, "epochs": 1}
+    first = wsol.train("cam", (photos, photos), tmp_path / "cam", **small)
+    path = tmp_path / "figures.json"
+    figures = wsol.evaluate(first.folder, photos, path, split="val", workers=0)
+    assert figures["Confusion"]
+    run = wsol.train("danet", (photos, photos), tmp_path / "danet", label_tree=str(path), **small | {"head_width": 4})
+    method = wsol.load(run.folder).method
+    families, orders = label_tree(path, photos.classes)
+    assert method.families.tolist() == list(families) and method.orders.tolist() == list(orders)
 
 
 def test_training_reads_the_tree_and_the_run_keeps_it(tmp_path: Path) -> None:

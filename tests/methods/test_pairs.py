@@ -8,7 +8,7 @@ from wsol import registry
 from wsol.errors import WsolError
 from wsol.methods.around import Around
 from wsol.methods.stack import stack
-from wsol.testing import asked_by, small_backbone
+from wsol.testing import asked_by, on_small_backbone, small_backbone
 
 NAMES = registry.names("methods")
 AROUND = [name for name in NAMES if issubclass(registry.find("methods", name), Around)]
@@ -33,12 +33,12 @@ def test_a_pair_trains_a_step_or_says_why_it_makes_no_sense(outer: str, inner: s
         return
     if why := SENSELESS.get((outer, inner)):
         with pytest.raises(WsolError, match=why):
-            stack(pair(outer, inner)).build(small_backbone(), 5)
+            on_small_backbone(lambda backbone: stack(pair(outer, inner)).build(backbone, 5))
         return
     kind = stack(pair(outer, inner))
     torch.manual_seed(0)
     width = {"head_width": 8} if "head_width" in kind.options else {}
-    method = kind.build(small_backbone(normed=True), 5, **width).train()
+    method = on_small_backbone(lambda backbone: kind.build(backbone, 5, **width), normed=True).train()
     images, labels = batch()
     terms = method.loss(images, labels, **asked_by(method))
     sum(terms.values()).backward()

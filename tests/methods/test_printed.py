@@ -12,6 +12,7 @@ from wsol.methods.acol import ACoL
 from wsol.methods.references import reference
 from wsol.methods.stack import stack
 from wsol.nn.heads import Head
+from wsol.testing import on_small_backbone
 
 BAS = {"background_weight": 1.0, "foreground_weight": 0.5, "area_weight": 1.5, "area_ramp": 0.0, "mask_rate": "head"}
 PRINTED = {
@@ -49,6 +50,8 @@ PRINTED = {
     "cutmix": {"mix_rate": 1.0, "mix_shape": 1.0},  # Yun et al. 2019: ImageNet
     "adl": {"drop_rate": 0.75, "drop_threshold": 0.8, "drop_at": (-3, -2, -1)},  # Choe and Shim 2019: VGG16
     "trilite": {"alpha": 100.0, "channels": 3, "dropout": 0.5, "class_dropout": 0.5},  # Sabaghi and Oramas 2026: CUB
+    "gcnet": {"area_weight": 2.5, "shape": "ellipse", "rotated": True},  # Lu et al. 2020, and its code: drawn masks
+    "tscam": {"drop_path": 0.1},  # Gao et al. 2021: DeiT's
     "danet": {  # Xue et al. 2019, section 4.1
         "activated_at": (-3, -2, -1),
         "maps": 8,
@@ -163,9 +166,13 @@ def test_other_heads_begin_as_kaiming_says_and_end_small() -> None:
         ("spg", "sure_b2", (1.7, 0.05)),
         ("spg", "sure_c", (0.7, -0.1)),
         ("spg", "dropout", 1.5),
+        ("tscam", "drop_path", 1.5),
+        ("gcnet", "area_weight", -1.0),
+        ("gcnet", "classes_first", 1.5),
+        ("gcnet", "softness", 0.0),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_in_one_line(name: str, setting: str, value) -> None:
     with pytest.raises(WsolError, match=f"^[A-Za-z0-9-]+: {setting} .* must be (at least|between)") as caught:
-        stack(name).build(plain(), 5, **{setting: value})
+        on_small_backbone(lambda backbone: stack(name).build(backbone, 5, **{setting: value}))
     assert "\n" not in str(caught.value)

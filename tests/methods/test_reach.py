@@ -6,7 +6,7 @@ from oracles.networks import batch, loud
 
 from wsol import registry
 from wsol.methods.stack import stack
-from wsol.testing import asked_by, small_backbone
+from wsol.testing import asked_by, on_small_backbone
 
 REST = {"prefix", "suffix"}  # the backbone up to boundary b, and after it
 CLASSES = REST | {"head"}
@@ -54,6 +54,13 @@ TABLE = {
         "orders": {"prefix", "head_orders"},
         "divergence": REST | {"head_species", "head_families", "head_orders"},
     },
+    "gcnet": {
+        "classification": CLASSES,
+        "object": {"detector", "shape_head"},
+        "background": {"detector", "shape_head"},
+        "area": {"detector", "shape_head"},
+    },
+    "tscam": {"classification": {"transformer", "head"}},
     "i2c": {"classification": CLASSES, "local": REST, "global": REST},
     "spg": {
         "classification": CLASSES,
@@ -62,7 +69,8 @@ TABLE = {
         "c": CLASSES | {"head_c"},
     },
 }
-NORMS = {"ega": {"clean": "norms", "adversarial": "twins"}}  # of the two sets of batch norms
+# of two sets of batch norms; a transformer has others
+NORMS = {"ega": {"clean": "norms", "adversarial": "twins"}, "tscam": {"classification": "transformer"}}
 
 
 def part(name: str, module: torch.nn.Module) -> str:
@@ -72,7 +80,10 @@ def part(name: str, module: torch.nn.Module) -> str:
     if isinstance(module, torch.nn.BatchNorm2d):
         return "norms"
     if "backbone" in name:
-        return "suffix" if int(name.split(".")[-2]) >= 6 else "prefix"
+        layer = name.split(".")[-2]
+        return "transformer" if not layer.isdigit() else "suffix" if int(layer) >= 6 else "prefix"
+    if "detector" in name:
+        return "detector"
     return next(piece for piece in name.split(".") if "head" in piece)
 
 
@@ -91,9 +102,8 @@ def reached(method: torch.nn.Module, term: str) -> set[str]:
 
 @pytest.mark.parametrize("name", registry.names("methods"))
 def test_each_term_reaches_these_parameters_and_no_others(name: str) -> None:
-    torch.manual_seed(3)
     kind = stack(name)
-    method = loud(kind.build(small_backbone(normed=True), 5)).train()
+    method = loud(on_small_backbone(lambda backbone: kind.build(backbone, 5), normed=True)).train()
     for filters in (module for path, module in method.named_modules() if path.endswith("head_mask")):
         torch.nn.init.normal_(filters.weight)  # masks from nearly 0 to nearly 1
     images, labels = batch(b=16)

@@ -4,6 +4,7 @@ import math
 
 import torch
 from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest, upsampled
+from oracles.networks import class_token_attention
 from torch import Tensor
 
 
@@ -187,6 +188,60 @@ def trilite(method, images: Tensor, labels: list[int]) -> tuple[dict[str, float]
         sums["background"] -= math.log(1 - math.exp(-cross_entropy(vectors[1], label)) + 1e-7)
         maps.append(shares[0])
     return {name: value / len(labels) for name, value in sums.items()}, maps
+
+
+def tscam(method, images: Tensor, labels: list[int]) -> tuple[float, list[Tensor]]:
+    """TS-CAM's loss, and each photo's map of its class, cell by cell, in eval mode."""
+    backbone, network, classifier = method.backbone, method.backbone.network, method.head.classifier
+    loss, maps = 0.0, []
+    for image, label in zip(images, labels, strict=True):
+        x = (image[None] - backbone.mean) / backbone.std
+        patches = network.forward_features(x)[0, network.num_prefix_tokens :]
+        rows, columns = (side // backbone.stride(-1) for side in image.shape[1:])
+        padded = torch.zeros(patches.shape[1], rows + 2, columns + 2)
+        for place, patch in enumerate(patches):
+            padded[:, 1 + place // columns, 1 + place % columns] = patch
+        semantic = torch.zeros(len(classifier.bias), rows, columns)
+        for k, (weight, bias) in enumerate(zip(classifier.weight, classifier.bias, strict=True)):
+            for y in range(rows):
+                for x0 in range(columns):
+                    semantic[k, y, x0] = (weight * padded[:, y : y + 3, x0 : x0 + 3]).sum() + bias
+        loss += cross_entropy(semantic.mean((1, 2)), label)
+        maps.append(semantic[label] * class_token_attention(network, x).sum((0, 1)).view(rows, columns))
+    return loss / len(labels), maps
+
+
+def gcnet(method, images: Tensor, labels: list[int]) -> dict[str, float]:
+    """GC-Net's four terms without the area's weight, on a network without batch norm."""
+    sums = dict.fromkeys(("classification", "object", "background", "area"), 0.0)
+    for image, label in zip(images, labels, strict=True):
+        shares = (method.shape_head(method.detector(image[None])[0].mean((1, 2)))).sigmoid().tolist()
+        mask = torch.zeros(image.shape[1:])
+        for y in range(len(mask)):
+            for x in range(len(mask)):
+                mask[y, x] = gcnet_cell(method, shares, (x + 0.5) / len(mask), (y + 0.5) / len(mask))
+        mean = method.backbone.mean
+        logits = {
+            name: classify(method.head, method.backbone((mean + left * (image - mean))[None])[0])
+            for name, left in {"classification": torch.ones(()), "object": mask, "background": 1 - mask}.items()
+        }
+        for name in ("classification", "object"):
+            sums[name] += cross_entropy(logits[name], label)
+        scores = logits["background"].softmax(0).tolist()
+        sums["background"] += math.log(len(scores)) + sum(score * math.log(score) for score in scores)
+        sums["area"] += shares[2] * shares[3]
+    return {name: value / len(labels) for name, value in sums.items()}
+
+
+def gcnet_cell(method, shares: list[float], x: float, y: float) -> float:
+    """GC-Net's mask at one point of the photo."""
+    centre_x, centre_y, width, height, turn = (*shares, 0.5)[:5]
+    angle = math.pi * (turn - 0.5)
+    right, down = x - centre_x, y - centre_y
+    along = (right * math.cos(angle) + down * math.sin(angle)) / (width / 2)
+    athwart = (down * math.cos(angle) - right * math.sin(angle)) / (height / 2)
+    distance = along**2 + athwart**2 if method.shape == "ellipse" else max(along**2, athwart**2)
+    return 1 / (1 + math.exp(min((distance - 1) / (2 * method.softness), 700)))
 
 
 def spg(method, images: Tensor, labels: list[int]) -> dict[str, float]:

@@ -44,6 +44,8 @@ WAYS = {
     "danet": "own",
     "nlccam": "own",
     "trilite": "own",
+    "tscam": "own",
+    "gcnet": "own",
 }
 
 

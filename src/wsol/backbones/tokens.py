@@ -72,9 +72,10 @@ class Tokens(Backbone):
         Raises WsolError for images that patches do not fill.
         """
         last = self.boundary(-1 if until is None else until)
-        self.check_size(*images.shape[-2:])
+        size = int(images.shape[-2]), int(images.shape[-1])  # a traced shape is of tensors
+        self.check_size(*size)
         prefixed = self.network.num_prefix_tokens > 0
-        grid = self.network.patch_embed.dynamic_feat_size(images.shape[-2:])
+        grid = self.network.patch_embed.dynamic_feat_size(size)
         if (kept := self.features_for(images, last)) is not None:
             classes, patches = kept.tensor_split([kept.shape[1] - grid[0] * grid[1]], 1)
             patches = through(self._edits.get(last, []), patches, grid)
@@ -116,9 +117,11 @@ class Tokens(Backbone):
 
         images: in [0, 1].
 
-        Raises WsolError where the network has no class token, or its blocks no such softmax.
+        Raises WsolError where the network has no class token, its blocks no such softmax, or features are cached.
         """
         self.need("attention", "this method")
+        if self._fed is not None:
+            raise WsolError("cached features hold no attention of the class token; leave cache_features out")
         layers = [_attentions(block)[0] for block in self.network.blocks]
         fused = [layer.fused_attn for layer in layers]
         rows: list[Tensor] = []
@@ -136,6 +139,19 @@ class Tokens(Backbone):
                 for layer, was in zip(layers, fused, strict=True):
                     layer.fused_attn = was
         return features, class_token, torch.stack(rows).unflatten(-1, features.shape[-2:])
+
+    def drop_paths(self, rate: float) -> None:
+        """From here on training leaves out what blocks add, photo by photo: the last block at this rate, earlier less.
+
+        Raises WsolError for a network whose blocks cannot be left out.
+        """
+        from timm.layers.drop import DropPath  # slow
+
+        blocks = list(self.network.blocks)
+        for place, block in enumerate(blocks):
+            if not hasattr(block, "drop_path1"):
+                raise WsolError(f"{self.name} has blocks that cannot be left out; set drop_path to 0")
+            block.drop_path1 = block.drop_path2 = DropPath(rate * place / max(len(blocks) - 1, 1))
 
     def check_size(self, height: int, width: int) -> None:
         for side, patch in zip((height, width), self.network.patch_embed.feat_ratio(as_scalar=False), strict=True):

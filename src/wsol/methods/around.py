@@ -36,6 +36,10 @@ class Around(Method):
         return self.method.together
 
     @property
+    def all_learn_from(self) -> float:  # type: ignore[override]
+        return self.method.all_learn_from
+
+    @property
     def asked(self) -> frozenset[str]:
         return self.method.asked
 

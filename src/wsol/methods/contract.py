@@ -42,11 +42,13 @@ class Method(nn.Module):
     backbone: the network whose weights were trained before.
     settings: defaults of training settings, where its paper needs others than most.
     together: how many photos of one class stand side by side in each training batch; 1 for any order.
+    all_learn_from: share of the training after which all of the network learns; no epoch before it counts as the best.
     """
 
     backbone: Backbone
     settings: ClassVar[dict[str, Any]] = {}
     together: int = 1
+    all_learn_from: float = 0.0
 
     def loss(self, images: Images, labels: Labels) -> Terms:
         """Named terms, already weighted: training minimises their sum and logs each.

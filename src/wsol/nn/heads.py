@@ -19,9 +19,10 @@ class Head(nn.Module):
     width: channels of those convolutions.
     form: "conv" averages the class maps (ACoL, section 3.1); "linear" classifies the averaged features (CAM).
         Equal logits; the maps differ by the class's bias, which a min-max removes.
-    init: "kaiming" (fan-out, last layer N(0, 0.01)) or "xavier" (uniform), biases zero.
+    init: "kaiming" (fan-out, last layer N(0, 0.01)) or "xavier" (uniform), biases zero; "library" for torch's own.
     rectify: ReLU on the class maps before averaging (SqueezeNet's own head); needs form "conv".
     dropout: share of the channels' cells that training drops before each of these convolutions (SPG, I2C).
+    kernel: side of the last convolution, odd (TS-CAM: 3); above 1 needs form "conv".
 
     Raises ValueError for a depth or width out of range, and for a rectified linear head.
     """
@@ -33,9 +34,10 @@ class Head(nn.Module):
         depth: int = 0,
         width: int = 1024,
         form: Literal["conv", "linear"] = "conv",
-        init: Literal["kaiming", "xavier"] = "kaiming",
+        init: Literal["kaiming", "xavier", "library"] = "kaiming",
         rectify: bool = False,
         dropout: float = 0.0,
+        kernel: int = 1,
     ) -> None:
         super().__init__()
         in_range(0, head_depth=depth)
@@ -51,9 +53,9 @@ class Head(nn.Module):
             for layer in (*dropped, nn.Conv2d(inward, outward, 3, padding=1), nn.ReLU(inplace=True))
         ]
         self.hidden = nn.Sequential(*layers)
-        self.classifier = nn.Conv2d(sides[-1], classes, 1)
+        self.classifier = nn.Conv2d(sides[-1], classes, kernel, padding=kernel // 2)
         self.classes, self.form, self.rectify = classes, form, rectify
-        for conv in (layer for layer in self.modules() if isinstance(layer, nn.Conv2d)):
+        for conv in (layer for layer in self.modules() if isinstance(layer, nn.Conv2d) and init != "library"):
             assert conv.bias is not None
             nn.init.zeros_(conv.bias)
             if init == "xavier":

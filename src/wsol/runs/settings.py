@@ -72,7 +72,8 @@ class Settings:
     pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
         of `wsol locate RUN PHOTOS --format json`.
     label_tree: families and orders of the classes, for methods that learn such: a CSV with the columns class, family
-        and order; else classes whose names end in the same word are a family.
+        and order, or the JSON file of `wsol evaluate RUN PHOTOS --split val`, by what it confused; else classes whose
+        names end in the same word are a family.
     """
 
     backbone: str | None = None

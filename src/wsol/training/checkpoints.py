@@ -25,6 +25,7 @@ class Checkpoints(L.Callback):
     """Saves last and best networks each epoch, metrics.csv, a contact sheet every few, and the state to resume from.
 
     Best is the highest validation Top1Cls, the later epoch on a tie and without validation photos: boxes play no part.
+    Before all of the network learns (`Method.all_learn_from`) it is the last.
     The state comes last and holds the rows of metrics.csv, so that nothing is lost wherever an epoch's end is cut.
 
     run: its folder.
@@ -52,7 +53,8 @@ class Checkpoints(L.Callback):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         about = {"epoch": epoch} | figures
         save(self.method, folder / "last.safetensors", about)
-        figure = about.get("Top1Cls", 100.0)
+        early = epoch <= self.method.all_learn_from * (trainer.max_epochs or epoch)
+        figure = -1.0 if early else about.get("Top1Cls", 100.0)
         if figure >= self.best:
             self.best = figure
             save(self.method, folder / "best.safetensors", about)

@@ -86,12 +86,13 @@ def cached(
 
 
 def _rehearse(loop: Loop, photos: Dataset, boxes: Tensor | None) -> None:
-    """Takes the loss of one photo's features, so that a method that needs more says so before all photos are run."""
+    """Runs one photo's features, so that a method that needs more says so before all photos are run."""
     views = WholeImages(photos, loop.settings.image_size, loop.settings.seed, boxes)
     view, label, *box = (torch.as_tensor(value)[None].to(loop.device) for value in views[0])
     loop.eval()
     with loop.shown(loop.method.backbone.frozen_features(view)) as images:
         loop.method.loss(images, label, **loop.asked(box))
+        loop.method.predict(images)  # as validation does
     loop.train()
 
 

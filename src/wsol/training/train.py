@@ -228,6 +228,12 @@ def _with_tree(methods: Stack, resolved: Resolved, classes: tuple[str, ...]) -> 
     if resolved.options["families"]:
         return resolved
     families, orders = label_tree(path, classes)
+    if path is None and len(set(families)) == len(classes):
+        warnings.warn(
+            "no two classes have names that end in the same word, so each is a family of its own; "
+            "give --label-tree a table of families, or figures of another run",
+            stacklevel=3,
+        )
     return replace(resolved, options=resolved.options | {"families": families, "orders": orders})
 
 
