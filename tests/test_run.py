@@ -23,7 +23,8 @@ METHODS = registry.names("methods")
 
 def stored(folder: Path, method: str = "eil", **given) -> tuple[Run, Method]:
     small = {"head_width": 8} if method == "acol" else {}
-    given = {"backbone": "resnet18", "weights": "none", "image_size": 32} | small | given
+    backbone = "deit_tiny_patch16_224" if method == "tscam" else "resnet18"
+    given = {"backbone": backbone, "weights": "none", "image_size": 32} | small | given
     resolved = resolve(stack(method), None, given)
     run = Run(folder, stack(method), resolved, tuple(Creatures(images=0).classes), "creatures")
     run.describe()

@@ -1,4 +1,4 @@
-"""The one error that users see, and how it lists many names."""
+"""The errors that users see, and how it lists many names."""
 
 
 class WsolError(Exception):
@@ -6,6 +6,10 @@ class WsolError(Exception):
 
     The command line prints it and exits with status 1; in Python it is raised as it is.
     """
+
+
+class Unable(WsolError):
+    """A method asks for what its backbone cannot do; another backbone may."""
 
 
 def listed(names: list[str], between: str = ", ", most: int = 20) -> str:

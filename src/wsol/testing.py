@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from wsol.backbones import Backbone
 from wsol.backbones.chain import Chain
 from wsol.backbones.tokens import Tokens
-from wsol.errors import WsolError
+from wsol.errors import Unable, WsolError
 from wsol.methods.around import Around
 from wsol.methods.cam import CAM
 from wsol.methods.contract import Labels, Method, Terms, cross_entropy
@@ -107,12 +107,12 @@ def small_transformer() -> Backbone:
 
 
 def on_small_backbone(make: Callable[[Backbone], Method], normed: bool = False) -> Method:
-    """A method on a small convolutional network, or on a small transformer where it refuses the other."""
+    """A method on a small convolutional network, or on a small transformer where that one cannot do what it asks for."""
+    backbone = small_backbone(normed)
+    torch.manual_seed(0)
     try:
-        backbone = small_backbone(normed)
-        torch.manual_seed(0)
         return make(backbone)
-    except WsolError:
+    except Unable:
         backbone = small_transformer()
         torch.manual_seed(0)
         return make(backbone)

@@ -37,8 +37,9 @@ def test_a_pair_trains_a_step_or_says_why_it_makes_no_sense(outer: str, inner: s
         return
     kind = stack(pair(outer, inner))
     torch.manual_seed(0)
-    width = {"head_width": 8} if "head_width" in kind.options else {}
-    method = on_small_backbone(lambda backbone: kind.build(backbone, 5, **width), normed=True).train()
+    small = {"head_width": 8, "patch": 8}  # a patch of 32 pixels may hide every photo
+    options = {name: value for name, value in small.items() if name in kind.options}
+    method = on_small_backbone(lambda backbone: kind.build(backbone, 5, **options), normed=True).train()
     images, labels = batch()
     terms = method.loss(images, labels, **asked_by(method))
     sum(terms.values()).backward()

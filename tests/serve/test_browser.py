@@ -42,6 +42,11 @@ def shown(page: Any, number: int) -> None:
     page.wait_for_selector(f"#review-canvas[data-number='{number}']")
 
 
+def heard(page: Any) -> None:
+    """An answer is kept and the next photo is there, or the end: keys count again."""
+    page.wait_for_selector("#review[aria-busy=false]")
+
+
 def boxes(page: Any, canvas: str = "review-canvas") -> list[list[float]]:
     return json.loads(page.get_attribute(f"#{canvas}", "data-boxes"))
 
@@ -190,13 +195,15 @@ def test_a_review_goes_on_after_the_server_or_the_browser_died(
         page.goto(address)
         page.wait_for_selector("#review-canvas[data-number]")
         page.keyboard.press("Enter")
-        page.wait_for_function("() => document.getElementById('done').textContent === '1 of 8 checked, 7 left'")
+        heard(page)
+        assert page.inner_text("#done") == "1 of 8 checked, 7 left"
         second = page.get_attribute("#review-canvas", "data-number")
     page.keyboard.press("n")  # nobody hears it
     page.wait_for_selector("#trouble:not([hidden])")
     assert page.inner_text("#trouble").startswith("The server does not answer.")
     with served(found, int(address.rpartition(":")[2])):
-        page.wait_for_function("() => document.getElementById('done').textContent === '2 of 8 checked, 6 left'")
+        heard(page)
+        assert page.inner_text("#done") == "2 of 8 checked, 6 left"
         assert not page.is_visible("#trouble")
         assert [line["answer"] for line in lines(found)] == ["accepted", "none"]
         again = browser.new_page()
@@ -217,10 +224,9 @@ def test_at_the_end_files_are_written_and_skipped_photos_come_again(served: Call
         page.wait_for_selector("#review-canvas[data-number]")
         for left in range(7, -1, -1):
             page.keyboard.press("s" if left > 5 else "Enter")
-            page.wait_for_function(
-                "text => document.getElementById('done').textContent.endsWith(text)", arg=f", {left} left"
-            )
-        page.wait_for_selector("#finished:not([hidden])")
+            heard(page)
+            assert page.inner_text("#done").endswith(f", {left} left")
+        assert page.is_visible("#finished")
         assert page.inner_text("#summary") == "6 accepted, 0 changed, 0 without an object, 2 skipped"
         page.check("#formats [value=yolo]")
         page.click("#write")
@@ -229,10 +235,10 @@ def test_at_the_end_files_are_written_and_skipped_photos_come_again(served: Call
         assert said == f"{found / 'reviewed'}: 8 photos written as coco, yolo, 6 of them decided by a person"
         page.click("#again")
         for _ in range(2):
-            page.wait_for_selector("#review-canvas:visible")
+            heard(page)
             page.keyboard.press("n")
-            page.wait_for_timeout(300)
-        page.wait_for_selector("#finished:not([hidden])")
+        heard(page)
+        assert page.is_visible("#finished")
         assert page.inner_text("#summary") == "6 accepted, 0 changed, 2 without an object, 0 skipped"
 
 

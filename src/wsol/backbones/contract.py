@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wsol.backbones.frozen import Freezable
-from wsol.errors import WsolError
+from wsol.errors import Unable, WsolError
 from wsol.nn.heads import Head
 
 Edit = Callable[[Tensor], Tensor]
@@ -96,14 +96,14 @@ class Backbone(Freezable):
         return [passed[name] for name in names]
 
     def need(self, ability: Ability, method: str) -> None:
-        """Raises WsolError, naming the method and this backbone, where the backbone lacks an ability.
+        """Raises Unable, naming the method and this backbone, where the backbone lacks an ability.
 
         ability: "re-entry" (`forward` with `after`), "class token" (`tokens`) or "attention".
         method: the method's name.
         """
         if ability not in self.abilities:
             does, instead = NEEDED[ability]
-            raise WsolError(f"{method} {does}, which {self.name} cannot do; {instead}")
+            raise Unable(f"{method} {does}, which {self.name} cannot do; {instead}")
 
     def boundary(self, boundary: str | int) -> str:
         """The name of a boundary given by name or index. Raises WsolError, listing the valid names.

@@ -1,5 +1,6 @@
 """One process, or several that share the photos: those that `torchrun` started."""
 
+import atexit
 import os
 import warnings
 from typing import Any
@@ -12,6 +13,7 @@ def join() -> None:
     """Meets the other processes, where `torchrun` started some; only the first goes on warning."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("gloo")
+        atexit.register(dist.destroy_process_group)  # as torch asks; an abort at the end was seen without
         if dist.get_rank():
             warnings.simplefilter("ignore")
 

@@ -102,9 +102,15 @@ function showPhoto() {
   $("review-canvas").dataset.boxes = JSON.stringify(stage.boxes.map(({ box }) => box));
 }
 
+/** Keys that come meanwhile are for a photo that nobody has seen yet: they are not heard. */
+function wait(yes) {
+  busy = yes;
+  $("review").setAttribute("aria-busy", yes);
+}
+
 async function answer(said) {
   if (busy || !now) return;
-  busy = true;
+  wait(true);
   const took = (performance.now() - began) / 1000, { number, about } = now;
   const boxes = said === "boxes" ? stage.boxes.map(({ name, box }) => ({ name, box })) : [];
   try {
@@ -124,7 +130,7 @@ async function answer(said) {
   } catch (error) {
     trouble(error.message);
   } finally {
-    busy = false;
+    wait(false);
   }
 }
 
@@ -137,13 +143,13 @@ async function walk(by) {
   at = to;
   flash("moved", by < 0 ? "← back" : "forward →");
   if (to === trail.length && !progress.left) return finish();
-  busy = true;
+  wait(true);
   try {
     await open(to === trail.length ? coming[0] : trail[to]);
   } catch (error) {
     trouble(error.message);
   } finally {
-    busy = false;
+    wait(false);
   }
 }
 
@@ -243,11 +249,18 @@ function finish() {
 }
 
 async function seeSkipped() {
-  rounds = progress.skipped;
-  coming = (await insist(() => ask("/api/review"))).next;
-  at = trail.length;
-  await open(coming[0]);
-  $("review-canvas").focus();
+  wait(true);
+  try {
+    rounds = progress.skipped;
+    coming = (await insist(() => ask("/api/review"))).next;
+    at = trail.length;
+    await open(coming[0]);
+    $("review-canvas").focus();
+  } catch (error) {
+    trouble(error.message);
+  } finally {
+    wait(false);
+  }
 }
 
 // other class
