@@ -106,7 +106,7 @@ def test_photos_are_opened_a_batch_at_a_time(run: Run, photos: Path, monkeypatch
     opened: list[Path] = []
     whole = locating.open_reduced
     monkeypatch.setattr(locating, "open_reduced", lambda path, *given: opened.append(path) or whole(path, *given))
-    results = iter(wsol.locate(run, photos, batch_size=2))
+    results = iter(wsol.locate(run, photos, batch_size=2, workers=0))
     assert opened == []
     next(results)
     assert len(opened) == 2
@@ -124,7 +124,7 @@ def test_no_photo_of_a_file_is_kept(run: Run, photos: Path, monkeypatch: pytest.
         return image
 
     monkeypatch.setattr(inputs, "open_image", open_image)
-    results = list(wsol.locate(run, photos, batch_size=4))
+    results = list(wsol.locate(run, photos, batch_size=4, workers=0))
     assert len(opened) == 5
     assert [result.plot().size for result in results] == [result.size for result in results]
     content = (photos / "a.png").read_bytes()

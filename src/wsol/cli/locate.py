@@ -12,6 +12,7 @@ from wsol.errors import WsolError
 from wsol.export import Writer, find_formats, read_heatmaps, write_results
 from wsol.locating import locate as locating
 from wsol.locating.result import Result
+from wsol.locating.results import Unread
 from wsol.runs.opening import load
 from wsol.system.console import bar
 from wsol.system.files import keep_apart
@@ -32,13 +33,18 @@ def locate(
     opened = {name: given.pop(name) for name in inspect.signature(load).parameters if name in given}
     localizer = load(run, **opened)
     results = locating.locate(localizer, images, **given)
-    count = written("locating", results, len(results), output, list(localizer.classes), formats, overwrite)
-    out.print(f"{output}: {count} photos located")
+    classes = list(localizer.classes)
+    count = written("locating", results.outcomes(), len(results), output, classes, formats, overwrite)
+    out.print(f"{output}: {said(count, len(results) - count)}")
+
+
+def said(located: int, unread: int) -> str:
+    return f"{located} photos located" + (f", {unread} could not be read" if unread else "")
 
 
 def written(
     doing: str,
-    results: Iterable[Result],
+    results: Iterable[Result | Unread],
     total: int,
     output: Path,
     classes: list[str],

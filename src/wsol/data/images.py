@@ -1,7 +1,6 @@
 """Opening any photo as upright RGB, and finding photos on disk."""
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from wsol.data.remarks import without_remarks
 from wsol.data.scaling import rescaled, say_once, unread_tiff
 from wsol.errors import WsolError
 from wsol.system.files import unreadable
@@ -126,11 +126,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         if not path.is_file():
             raise WsolError(f"{path}: there is no such image file")
-        with warnings.catch_warnings():
-            # Pillow's remarks on odd metadata and on sizes that it still accepts
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            with Image.open(path) as image:
-                yield image
+        with without_remarks(), Image.open(path) as image:
+            yield image
     except WsolError:
         raise
     except Image.DecompressionBombError as error:

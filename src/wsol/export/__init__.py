@@ -1,4 +1,4 @@
-"""Results to files: one writer a format, each whole or not at all, one result in memory at a time."""
+"""Results to files: one writer a format, each whole or not at all, few results in memory at a time."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -9,8 +9,12 @@ from wsol.errors import WsolError
 from wsol.export.heatmaps import read_heatmaps
 from wsol.export.writer import Writer, clear
 from wsol.locating.result import Result
+from wsol.locating.results import Unread
+from wsol.system.ahead import ahead
 from wsol.system.files import unwritable
 from wsol.system.locks import locked
+
+WAITING = 64  # results that wait to be written
 
 
 def find_formats(names: str) -> dict[str, type[Writer]]:
@@ -25,15 +29,15 @@ def find_formats(names: str) -> dict[str, type[Writer]]:
 
 
 def write_results(
-    results: Iterable[Result],
+    results: Iterable[Result | Unread],
     folder: str | Path,
     classes: list[str],
     formats: Iterable[type[Writer]],
     overwrite: bool = False,
 ) -> int:
-    """Writes results in every format asked for, and says how many there were.
+    """Writes results in every format asked for, and says how many there were, bad photos not counted.
 
-    results: one at a time is in memory.
+    results: gone through once, few in memory at a time.
     folder: where the files go.
     classes: names, by index.
     formats: see `find_formats`.
@@ -42,15 +46,22 @@ def write_results(
     Raises WsolError naming the file when the disk refuses, and the folder where earlier results are or another process
     writes.
     """
-    count, formats = 0, list(formats)
+    formats = list(formats)
     try:
         with locked(folder), ExitStack() as stack:
             clear([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
             writers = [stack.enter_context(writer(Path(folder), classes)) for writer in formats]
-            for result in results:
-                count += 1
+
+            def write(result: Result | Unread) -> bool:
                 for writer in writers:
-                    writer.add(result)
+                    if isinstance(result, Unread):
+                        writer.add_unread(result)
+                    else:
+                        writer.add(result)
+                return isinstance(result, Result)
+
+            # while the network looks at the next photos
+            count = sum(ahead(write, results, threads=1, waiting=WAITING))
     except OSError as error:
         raise unwritable(Path(error.filename or folder), error) from error
     return count

@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar
 from wsol.data.images import orientation
 from wsol.errors import WsolError
 from wsol.locating.result import Result
+from wsol.locating.results import Unread
 from wsol.system.files import begin, write_picture
 
 MARK = ".wsol"  # stands in folders that `wsol locate` made, so that it may remove them
@@ -49,6 +50,9 @@ class Writer(ABC):
     @abstractmethod
     def add(self, result: Result) -> None:
         """Writes one result."""
+
+    def add_unread(self, photo: Unread) -> None:  # most formats have no place for it
+        """Writes that a photo could not be read."""
 
     def close(self) -> None:
         """Completes the files."""
