@@ -1,6 +1,7 @@
 """Locating beside itself: photos opened and boxes cut by threads, in order, with bounds, errors in their place."""
 
 import json
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import wsol
 from wsol.cli.app import main
 from wsol.errors import WsolError
 from wsol.export import Writer, write_results
+from wsol.export.parts import Shard, write_part
 from wsol.locating import results as locating
 from wsol.locating.result import Result
 
@@ -142,3 +144,17 @@ def test_the_command_counts_bad_photos(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(SystemExit):
         main([*asked, str(tmp_path.with_name("none")), "--max-errors", "0"])
     assert not tmp_path.with_name("none").exists()
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    (tmp_path / "list.parquet").write_bytes(b"")
+    results = wsol.locate(Costless(), tmp_path / "a.png")
+    for asked in (
+        lambda: write_part(results, tmp_path / "found", Shard()),
+        lambda: wsol.locate(Costless(), tmp_path / "list.parquet"),
+    ):
+        with pytest.raises(WsolError, match=r"^Parquet needs pyarrow: pip install 'wsol\[scale\]'$"):
+            asked()
+    assert not (tmp_path / "found").exists()

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from wsol.data.lists import LISTS, listed_in
 from wsol.data.remarks import without_remarks
 from wsol.data.scaling import rescaled, say_once, unread_tiff
 from wsol.errors import WsolError
@@ -196,7 +197,7 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
     wildcard, with "/" between folders. The name of a file that was given is its file name. Where two photos would
     share a name, all names are paths within the folder that holds them all. Hidden files are left out.
 
-    where: Files, folders (searched through in sorted order) and glob patterns.
+    where: Files, folders (searched through in sorted order), glob patterns and lists (.txt, .parquet).
 
     Raises WsolError for a path that is missing or gives no photo.
     """
@@ -221,13 +222,13 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
 def photos_in(place: str | Path) -> list[tuple[Path, str]]:
     """What `find_images` finds in one place; empty where it holds no photo.
 
-    place: A file, a folder or a glob pattern.
+    place: A file, a folder, a glob pattern, or a list of files, see `wsol.data.lists`.
 
     Raises WsolError for a path that is missing.
     """
     root = Path(place)
     if root.is_file():
-        return [(root, root.name)]
+        return listed_in(root) if root.suffix.lower() in LISTS else [(root, root.name)]
     if root.is_dir():
         paths = sorted(files_in(root))
     elif has_magic(str(place)):

@@ -7,14 +7,11 @@ from pathlib import Path
 from wsol import registry
 from wsol.errors import WsolError
 from wsol.export.heatmaps import read_heatmaps
-from wsol.export.writer import Writer, clear
+from wsol.export.writer import Writer, clear, write_to
 from wsol.locating.result import Result
 from wsol.locating.results import Unread
-from wsol.system.ahead import ahead
 from wsol.system.files import unwritable
 from wsol.system.locks import locked
-
-WAITING = 64  # results that wait to be written
 
 
 def find_formats(names: str) -> dict[str, type[Writer]]:
@@ -51,20 +48,9 @@ def write_results(
         with locked(folder), ExitStack() as stack:
             clear([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
             writers = [stack.enter_context(writer(Path(folder), classes)) for writer in formats]
-
-            def write(result: Result | Unread) -> bool:
-                for writer in writers:
-                    if isinstance(result, Unread):
-                        writer.add_unread(result)
-                    else:
-                        writer.add(result)
-                return isinstance(result, Result)
-
-            # while the network looks at the next photos
-            count = sum(ahead(write, results, threads=1, waiting=WAITING))
+            return write_to(writers, results)
     except OSError as error:
         raise unwritable(Path(error.filename or folder), error) from error
-    return count
 
 
 __all__ = ["Writer", "find_formats", "read_heatmaps", "write_results"]
