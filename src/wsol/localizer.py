@@ -79,7 +79,7 @@ class Localizer:
             asked = None if classes is None else torch.as_tensor(classes)
             return self.look(torch.as_tensor(images), asked, best).of(Tensor.numpy)
         with _asked(self.method):
-            shown = images.to(self.device, torch.float32)
+            shown = self._shown(images)
             prediction = self.method.predict(shown)
             logits = prediction.logits.float().cpu() if self.classes_from is None else self.classes_from.judge(images)
             scores = self.scores(logits)
@@ -135,9 +135,13 @@ class Localizer:
         prediction = self.method.predict(self._resized(images))
         return prediction.logits, prediction.boxes
 
+    def _shown(self, images: Images) -> Images:
+        """Images where the network is, channels last, as convolutions are faster then; weights may lie as they like."""
+        return images.to(self.device, torch.float32, memory_format=torch.channels_last)
+
     def _resized(self, images: Images) -> Images:
         """Images of another network's size, at this one's."""
-        images, side = images.to(self.device, torch.float32), self.image_size
+        images, side = self._shown(images), self.image_size
         if images.shape[-1] == side:
             return images
         return functional.interpolate(images, (side, side), mode="bilinear", antialias=True)

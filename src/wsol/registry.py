@@ -94,6 +94,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "labelstudio": "wsol.export.labelstudio:LabelStudioWriter",
         "json": "wsol.export.table:JsonWriter",
         "csv": "wsol.export.table:CsvWriter",
+        "parquet": "wsol.export.parquet:ParquetWriter",
         "overlay": "wsol.export.overlay:OverlayWriter",
         "heatmap": "wsol.export.heatmaps:HeatmapWriter",
     },

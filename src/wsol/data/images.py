@@ -1,7 +1,6 @@
 """Opening any photo as upright RGB, and finding photos on disk."""
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -13,6 +12,8 @@ import numpy as np
 from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from wsol.data.lists import LISTS, listed_in
+from wsol.data.remarks import without_remarks
 from wsol.data.scaling import rescaled, say_once, unread_tiff
 from wsol.errors import WsolError
 from wsol.system.files import unreadable
@@ -126,11 +127,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         if not path.is_file():
             raise WsolError(f"{path}: there is no such image file")
-        with warnings.catch_warnings():
-            # Pillow's remarks on odd metadata and on sizes that it still accepts
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            with Image.open(path) as image:
-                yield image
+        with without_remarks(), Image.open(path) as image:
+            yield image
     except WsolError:
         raise
     except Image.DecompressionBombError as error:
@@ -199,7 +197,7 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
     wildcard, with "/" between folders. The name of a file that was given is its file name. Where two photos would
     share a name, all names are paths within the folder that holds them all. Hidden files are left out.
 
-    where: Files, folders (searched through in sorted order) and glob patterns.
+    where: Files, folders (searched through in sorted order), glob patterns and lists (.txt, .parquet).
 
     Raises WsolError for a path that is missing or gives no photo.
     """
@@ -224,13 +222,13 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, st
 def photos_in(place: str | Path) -> list[tuple[Path, str]]:
     """What `find_images` finds in one place; empty where it holds no photo.
 
-    place: A file, a folder or a glob pattern.
+    place: A file, a folder, a glob pattern, or a list of files, see `wsol.data.lists`.
 
     Raises WsolError for a path that is missing.
     """
     root = Path(place)
     if root.is_file():
-        return [(root, root.name)]
+        return listed_in(root) if root.suffix.lower() in LISTS else [(root, root.name)]
     if root.is_dir():
         paths = sorted(files_in(root))
     elif has_magic(str(place)):

@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image
 
 from wsol.data.images import find_images, open_image, to_rgb
+from wsol.data.remarks import without_remarks
 from wsol.errors import WsolError
 
 if TYPE_CHECKING:
@@ -182,10 +182,8 @@ def open_held(photo: Held, where: str) -> Image.Image:
     if isinstance(photo, Path):
         return open_image(photo)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as in `open_image`
-            with Image.open(io.BytesIO(photo)) as image:
-                return to_rgb(image)
+        with without_remarks(), Image.open(io.BytesIO(photo)) as image:
+            return to_rgb(image)
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         said = str(error) if photo and "BytesIO" not in str(error) else "no image of a known format"
         kind = f"{len(photo)} bytes" if photo else "no bytes"
@@ -219,18 +217,17 @@ def _large_jpeg(photo: Held, side: int | None = None) -> tuple[Image.Image, tupl
     if isinstance(photo, Image.Image):
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(photo if isinstance(photo, Path) else io.BytesIO(photo)) as image:
-                width, height = image.size
-                if image.format not in ("JPEG", "MPO") or width * height <= LARGE:
-                    return None
-                turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-                if side:
-                    image.draft(None, (side, side))
-                image.load()
-                upright = image if turn == 1 and image.mode == "RGB" else to_rgb(image)
-                return upright, (height, width) if turn in SIDEWAYS else (width, height)
+        file = photo if isinstance(photo, Path) else io.BytesIO(photo)
+        with without_remarks(), Image.open(file) as image:
+            width, height = image.size
+            if image.format not in ("JPEG", "MPO") or width * height <= LARGE:
+                return None
+            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if side:
+                image.draft(None, (side, side))
+            image.load()
+            upright = image if turn == 1 and image.mode == "RGB" else to_rgb(image)
+            return upright, (height, width) if turn in SIDEWAYS else (width, height)
     except Exception:
         return None
 
@@ -242,10 +239,8 @@ def one_large_at_a_time(path: Path) -> Iterator[None]:
     path: Of the photo; one that cannot be read waits for nobody.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                large = image.width * image.height > LARGE
+        with without_remarks(), Image.open(path) as image:
+            large = image.width * image.height > LARGE
     except Exception:
         large = False
     with _one_large if large else nullcontext():

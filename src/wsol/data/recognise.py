@@ -118,11 +118,7 @@ def readable(photos: Dataset, on_bad_image: Literal["raise", "skip"]) -> Dataset
     """
     if photos.generated:
         return photos
-    with (
-        warnings.catch_warnings(),  # opening a photo changes the filters, and threads would not restore them
-        ThreadPool(min(os.cpu_count() or 1, THREADS)) as threads,
-        bar("checking photos") as shown,
-    ):
+    with ThreadPool(min(os.cpu_count() or 1, THREADS)) as threads, bar("checking photos") as shown:
         problems = threads.imap(lambda index: _problem(photos, index), range(len(photos)), chunksize=8)
         bad = {index: said for index, said in enumerate(shown.track(problems, total=len(photos))) if said is not None}
     if not bad:

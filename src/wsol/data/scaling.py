@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Num, UInt8, UInt16
 from PIL import Image, TiffImagePlugin
 
+from wsol.data.remarks import without_remarks
+
 DEPTHS = (8, 10, 11, 12, 14, 16)  # of cameras, scanners and satellites
 NUMBERS = {1: "whole", 2: "signed", 3: "float"}  # SampleFormat of TIFF
 MAXSAMPLEVALUE, SMAXSAMPLEVALUE = 281, 341  # tags of TIFF
@@ -147,8 +149,7 @@ def unread_tiff(start: bytes, path: Path) -> str | None:
         return None
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(start if b"+" in start[2:4] else start[:8])
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on damage
+        with path.open("rb") as file, without_remarks():
             file.seek(tags.next)
             tags.load(file)
         bands, bits = tags[TiffImagePlugin.SAMPLESPERPIXEL], tags[TiffImagePlugin.BITSPERSAMPLE][0]

@@ -1,4 +1,4 @@
-"""Results to files: one writer a format, each whole or not at all, one result in memory at a time."""
+"""Results to files: one writer a format, each whole or not at all, few results in memory at a time."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -7,8 +7,9 @@ from pathlib import Path
 from wsol import registry
 from wsol.errors import WsolError
 from wsol.export.heatmaps import read_heatmaps
-from wsol.export.writer import Writer, clear
+from wsol.export.writer import Writer, clear, write_to
 from wsol.locating.result import Result
+from wsol.locating.results import Unread
 from wsol.system.files import unwritable
 from wsol.system.locks import locked
 
@@ -25,15 +26,15 @@ def find_formats(names: str) -> dict[str, type[Writer]]:
 
 
 def write_results(
-    results: Iterable[Result],
+    results: Iterable[Result | Unread],
     folder: str | Path,
     classes: list[str],
     formats: Iterable[type[Writer]],
     overwrite: bool = False,
 ) -> int:
-    """Writes results in every format asked for, and says how many there were.
+    """Writes results in every format asked for, and says how many there were, bad photos not counted.
 
-    results: one at a time is in memory.
+    results: gone through once, few in memory at a time.
     folder: where the files go.
     classes: names, by index.
     formats: see `find_formats`.
@@ -42,18 +43,14 @@ def write_results(
     Raises WsolError naming the file when the disk refuses, and the folder where earlier results are or another process
     writes.
     """
-    count, formats = 0, list(formats)
+    formats = list(formats)
     try:
         with locked(folder), ExitStack() as stack:
             clear([Path(folder) / writer.owns for writer in formats if writer.owns], overwrite)
             writers = [stack.enter_context(writer(Path(folder), classes)) for writer in formats]
-            for result in results:
-                count += 1
-                for writer in writers:
-                    writer.add(result)
+            return write_to(writers, results)
     except OSError as error:
         raise unwritable(Path(error.filename or folder), error) from error
-    return count
 
 
 __all__ = ["Writer", "find_formats", "read_heatmaps", "write_results"]

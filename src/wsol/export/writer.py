@@ -4,7 +4,7 @@ import json
 import shutil
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -14,9 +14,12 @@ from typing import IO, Any, ClassVar
 from wsol.data.images import orientation
 from wsol.errors import WsolError
 from wsol.locating.result import Result
+from wsol.locating.results import Unread
+from wsol.system.ahead import ahead
 from wsol.system.files import begin, write_picture
 
 MARK = ".wsol"  # stands in folders that `wsol locate` made, so that it may remove them
+WAITING = 64  # results that wait to be written
 
 
 class Writer(ABC):
@@ -50,6 +53,9 @@ class Writer(ABC):
     def add(self, result: Result) -> None:
         """Writes one result."""
 
+    def add_unread(self, photo: Unread) -> None:  # most formats have no place for it
+        """Writes that a photo could not be read."""
+
     def close(self) -> None:
         """Completes the files."""
 
@@ -69,6 +75,20 @@ class Writer(ABC):
     ) -> None:
         if kind is None:
             self.close()
+
+
+def write_to(writers: Sequence[Writer], outcomes: Iterable[Result | Unread]) -> int:
+    """Gives each writer all of them, in a thread beside the one that makes them, and says how many were located."""
+
+    def write(outcome: Result | Unread) -> bool:
+        for writer in writers:
+            if isinstance(outcome, Unread):
+                writer.add_unread(outcome)
+            else:
+                writer.add(outcome)
+        return isinstance(outcome, Result)
+
+    return sum(ahead(write, outcomes, threads=1, waiting=WAITING))
 
 
 def clear(folders: Iterable[Path], overwrite: bool) -> None:
@@ -122,10 +142,11 @@ class OneFile(Writer):
     """A format of one file, written under a temporary name and renamed when it is whole."""
 
     name: str
+    binary: ClassVar[bool] = False
 
     def __init__(self, folder: Path, classes: list[str]) -> None:
         super().__init__(folder, classes)
-        self.file = begin(folder / self.name)
+        self.file = begin(folder / self.name, self.binary)
 
     def close(self) -> None:
         self.file.close()
@@ -145,7 +166,7 @@ def add_entry(file: IO[str], entry: dict[str, Any], before: int) -> None:
     file.write((",\n" if before else "\n") + json.dumps(entry, ensure_ascii=False))
 
 
-def discard(file: IO[str]) -> None:
+def discard(file: IO[Any]) -> None:
     """Closes and removes a file, also when its last lines find no room."""
     with suppress(OSError):
         file.close()

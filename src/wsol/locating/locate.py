@@ -1,5 +1,6 @@
 """Locating: photos in, results out, one batch in memory at a time."""
 
+import os
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -13,6 +14,8 @@ from wsol.locating.result import Keep
 from wsol.locating.results import BadImage, Results
 from wsol.runs.opening import Network, load
 
+THREADS = 8  # more of them wait for one another in Python
+
 
 def locate(
     run: Network,
@@ -23,12 +26,15 @@ def locate(
     keep: Keep = "largest",
     batch_size: int = 16,
     on_bad_image: BadImage = "raise",
+    max_errors: int | None = None,
+    workers: int | None = None,
     **opened: Any,
 ) -> Results:
     """Say what is in each photo and where.
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
-    images: files, folders (searched through, their structure kept) or glob patterns; in Python also, one or many: PIL
+    images: files, folders (searched through, their structure kept), glob patterns or lists of files: a .txt with a
+        path a line, a .parquet with a column `path`; in Python also, one or many: PIL
         images, bytes and open files of encoded photos, and arrays or tensors (H, W), (H, W, 3) or (3, H, W) and batches
         of them, uint8, bool or floats from 0 to 1. Channels are RGB: turn the BGR of cv2.imread round first. A
         generator of these is taken a batch at a time. JPEGs of more than 24 megapixels are decoded at a fraction of
@@ -39,16 +45,25 @@ def locate(
     keep: the largest connected region above the threshold, all regions, or one box around all (union).
     batch_size: photos a pass.
     on_bad_image: what to do with photos that cannot be read.
+    max_errors: how many of them are skipped before locating stops; by default any number, where they are skipped.
+    workers: threads that open photos and cut boxes beside the network, for photos that are no generator's; by default
+        as many as there are cores, up to 8.
     opened: how the run is opened, as `wsol.load` takes it: checkpoint, readout, settings, classes_from, boxes_from.
 
-    Gives a Result a photo, in order, made when it is asked for: go through them, or take `[i]`. Raises WsolError when
-    there is no photo.
+    Gives a Result a photo, in order, made when it is asked for, or up to four batches before: go through them, or take
+    `[i]`. Raises WsolError when there is no photo.
     """
     localizer = load(run, **opened)
     threshold = localizer.threshold if threshold is None else threshold
     check_threshold(threshold)
     if batch_size < 1:
         raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
+    if max_errors is not None and max_errors < 0:
+        raise WsolError(f"max_errors cannot be {max_errors}; it must be at least 0")
+    if workers is None:
+        workers = min(os.cpu_count() or 1, THREADS)
+    if workers < 0:
+        raise WsolError(f"workers cannot be {workers}; it must be at least 0")
     if not 1 <= classes <= len(localizer.classes):
         known = len(localizer.classes)
         raise WsolError(f"classes {classes}: {localizer.name} knows {known}; ask for 1 to {known}")
@@ -58,4 +73,6 @@ def locate(
     photos = chain([first], photos)
     # a mistake in a list is said at once; a generator may be endless
     endless = several(images) and not isinstance(images, Sequence | np.ndarray)
-    return Results(localizer, photos if endless else list(photos), threshold, classes, keep, batch_size, on_bad_image)
+    listed = photos if endless else list(photos)
+    how = (threshold, classes, keep, batch_size, on_bad_image, max_errors, workers)
+    return Results(localizer, listed, *how)

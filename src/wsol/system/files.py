@@ -127,13 +127,15 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name[:40]}.{os.getpid()}-{token_hex(4)}.part")
 
 
-def begin(path: Path) -> IO[str]:
-    """Opens a text file that is to be `path` once it is whole; names that are no UTF-8 become escapes, as in JSON.
+def begin(path: Path, binary: bool = False) -> IO[Any]:
+    """Opens a file that is to be `path` once it is whole; names that are no UTF-8 become escapes in text, as in JSON.
 
     Raises WsolError, naming `path`, where it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if binary:
+            return open(beside(path), "wb")
         return open(beside(path), "w+", encoding="utf-8", errors="backslashreplace", newline="")
     except OSError as error:
         raise unwritable(path, error) from error

@@ -1,0 +1,111 @@
+"""Parquet: a row for each class of a photo, of one schema, whoever wrote it."""
+
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from wsol.export.writer import OneFile
+from wsol.locating.result import Result
+from wsol.locating.results import Unread
+from wsol.system.arrow import parquet
+
+ROWS = 4096  # that wait to be written together
+
+
+class ParquetWriter(OneFile):
+    """A row for each class of a photo that was located, and one for each photo that could not be read.
+
+    key: the photo's name.
+    path: its file; null where it came from none.
+    width, height: of the upright photo, pixels.
+    class, score: as `Finding` has them.
+    boxes: x0 y0 x1 y1 each, pixels of the upright photo.
+    confidence: of each box.
+    unsure: whether the photo may show no known class.
+    threshold: where its boxes were cut; null for "auto".
+    error: why the photo could not be read; all from width to threshold is null then.
+    run: see `wsol.runs.fingerprint`; "" where nobody said.
+    version: of wsol.
+    """
+
+    about = "part-00000-of-00001.parquet, a row a photo, also of bad ones; on many machines: --shard"
+    binary = True
+
+    def __init__(
+        self, folder: Path, classes: list[str], name: str = "part-00000-of-00001.parquet", run: str = ""
+    ) -> None:
+        module = parquet()
+        self.name = name
+        super().__init__(folder, classes)
+        self.schema = _schema()
+        self.table = module.ParquetWriter(self.file, self.schema, compression="zstd")
+        self.made_by = {"run": run, "version": version("wsol")}
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, result: Result) -> None:
+        width, height = result.size
+        photo = {"key": _text(result.path), "path": _file(result.photo), "width": width, "height": height}
+        photo |= {"unsure": result.unsure, "threshold": None if result.threshold == "auto" else result.threshold}
+        for finding in result.findings:
+            found = {"class": finding.name, "score": finding.score}
+            found |= {"boxes": finding.boxes.tolist(), "confidence": finding.confidence.tolist()}
+            self._add(photo | found | self.made_by)
+
+    def add_unread(self, photo: Unread) -> None:
+        self._add({"key": _text(photo.path), "path": _file(photo.photo), "error": _text(photo.error)} | self.made_by)
+
+    def close(self) -> None:
+        self._flush()
+        self.table.close()
+        super().close()
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            super().__exit__(*error)
+        finally:
+            with suppress(Exception):  # it would try again, and complain, when it is collected
+                self.table.close()
+            self.table.is_open = False
+
+    def _add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        if len(self.rows) >= ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow  # pyright: ignore[reportMissingImports]
+
+        if self.rows:
+            self.table.write_table(pyarrow.Table.from_pylist(self.rows, schema=self.schema))
+        self.rows = []
+
+
+def _schema() -> Any:
+    import pyarrow as pa  # pyright: ignore[reportMissingImports]
+
+    fields = {
+        "key": pa.string(),
+        "path": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "class": pa.string(),
+        "score": pa.float32(),
+        "boxes": pa.list_(pa.list_(pa.float32(), 4)),
+        "confidence": pa.list_(pa.float32()),
+        "unsure": pa.bool_(),
+        "threshold": pa.float32(),
+        "error": pa.string(),
+        "run": pa.string(),
+        "version": pa.string(),
+    }
+    return pa.schema(fields.items())
+
+
+def _file(photo: Any) -> str | None:
+    return _text(str(photo)) if isinstance(photo, Path) else None
+
+
+def _text(name: str) -> str:
+    """Names that are no UTF-8 become escapes, as in other formats."""
+    return name.encode("utf-8", "backslashreplace").decode()
