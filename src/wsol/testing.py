@@ -107,7 +107,7 @@ def small_transformer() -> Backbone:
 
 
 def on_small_backbone(make: Callable[[Backbone], Method], normed: bool = False) -> Method:
-    """A method on a small convolutional network, or on a small transformer where that one cannot do what it asks for."""
+    """A method on a small convolutional network, or on a small transformer where that one cannot do what it needs."""
     backbone = small_backbone(normed)
     torch.manual_seed(0)
     try:
