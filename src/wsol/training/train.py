@@ -21,7 +21,7 @@ from wsol.data.contents import digests
 from wsol.data.crops import EvaluationImages, Shuffled, Together, TrainingImages, collate
 from wsol.data.label_tree import label_tree
 from wsol.data.loading import Loader, explained, leave_if_imported
-from wsol.data.pseudo_boxes import read_pseudo_boxes
+from wsol.data.pseudo_boxes import PseudoTruth, read_pseudo_boxes
 from wsol.errors import WsolError
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
@@ -126,6 +126,8 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
         record.write()
         return
     watching = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
+    if settings.pseudo_truth is not None:
+        watching.append(BoxWatch(run, method, PseudoTruth(validation, settings.pseudo_truth), "PseudoBoxAcc"))
     with _quiet(), explained():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
