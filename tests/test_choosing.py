@@ -125,5 +125,5 @@ def test_a_photo_without_a_box_is_named(tmp_path: Path, run: Run, data: Path, va
 
 
 def test_stored_maps_have_no_validation_photos(tmp_path: Path) -> None:
-    with pytest.raises(WsolError, match="protocol livia chooses by pseudo boxes .* measure the run itself"):
+    with pytest.raises(WsolError, match=r"protocol livia chooses by pseudo boxes .* measure the run itself"):
         wsol.evaluate_maps(tmp_path, tmp_path, protocol="livia")

@@ -71,7 +71,7 @@ class Settings:
     on_bad_image: what to do with photos that cannot be read.
     background: a class of photos that show no object: learned as a class, never boxed.
     pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
-        of `wsol locate RUN PHOTOS --format json`.
+        of `wsol locate RUN PHOTOS --format json`; else DDT's, of what the photos of each class have in common.
     pseudo_truth: boxes that stand for the truth of validation photos, as pseudo_boxes are written: best.safetensors is
         then the epoch whose boxes agree best with them (MaxBoxAcc), not the one of the highest Top1Cls.
     label_tree: families and orders of the classes, for methods that learn such: a CSV with the columns class, family

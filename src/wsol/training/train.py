@@ -33,6 +33,7 @@ from wsol.system.console import console
 from wsol.system.files import keep_apart, unwritable
 from wsol.system.locks import locked
 from wsol.training.checkpoints import Checkpoints
+from wsol.training.colocated import colocated
 from wsol.training.features import cached
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
@@ -105,7 +106,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     state = folder / STATE
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
-    boxes = _pseudo_boxes(run.stack, method, settings, training)
+    boxes = _pseudo_boxes(run, method, training)
     batch_size, workers = _batch_size(settings, training, method.together), settings.workers
     order = _order(training, method.together, settings.seed, begun)
     loop = Loop(method, settings, len(order) // batch_size)
@@ -239,12 +240,14 @@ def _with_tree(methods: Stack, resolved: Resolved, classes: tuple[str, ...]) -> 
     return replace(resolved, options=resolved.options | {"families": families, "orders": orders})
 
 
-def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:
-    if settings.pseudo_boxes is None:
+def _pseudo_boxes(run: Run, method: Method, training: Dataset) -> Tensor | None:
+    """The boxes that a method learns from: those given, else what the photos of each class have in common."""
+    settings, asked = run.resolved.settings, "pseudo_boxes" in method.asked
+    if (path := settings.pseudo_boxes) is not None and not asked:
+        raise WsolError(f"{run.stack.title} learns from no boxes; leave --pseudo-boxes out")
+    if not asked or (path is None and not settings.epochs):
         return None
-    if "pseudo_boxes" not in method.asked:
-        raise WsolError(f"{methods.title} learns from no boxes; leave --pseudo-boxes out")
-    return read_pseudo_boxes(settings.pseudo_boxes, [sample.id for sample in training.samples])
+    return read_pseudo_boxes(path or colocated(run, method, training), [sample.id for sample in training.samples])
 
 
 @contextmanager
