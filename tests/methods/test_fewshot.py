@@ -49,12 +49,12 @@ class Partly(Creatures):
         return Truth() if index % 3 == 0 else super().truth(index)
 
 
-class White(Creatures):
+class White(Partly):
     """White boxes on black."""
 
     def image(self, index: int) -> Image.Image:
         picture = Image.new("RGB", self.size(index))
-        picture.paste("white", tuple(map(int, self.truth(index).boxes[0])))
+        picture.paste("white", tuple(map(int, Creatures.truth(self, index).boxes[0])))
         return picture
 
 
@@ -171,7 +171,7 @@ def test_boxes_reach_the_loss_as_the_view_shows_them(tmp_path: Path, monkeypatch
         return usual(self, images, labels, true_boxes)
 
     monkeypatch.setattr(FewShot, "loss", loss)
-    shown = White("val", images=16, size=73)
+    shown = White("val", images=24, size=73)
     wsol.train("fewshot", (shown, shown), tmp_path / "run", **SMALL)
     assert sum(len(images) for images, _ in given) == 16
     for images, boxes in given:
