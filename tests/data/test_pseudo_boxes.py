@@ -107,3 +107,11 @@ def test_training_images_with_boxes_show_what_they_show_without() -> None:
         assert torch.equal(view, plain[place][0]) and label == plain[place][1]
         chance = torch.Generator().manual_seed(1_000_000_007 + place)
         assert torch.equal(box, training_box(boxes[place % 6], 32, chance))
+
+
+def test_each_of_several_boxes_goes_where_it_would_go_alone() -> None:
+    boxes = torch.rand(3, 4).sort(1).values
+    for seed in range(5):
+        together = training_box(boxes, 56, torch.Generator().manual_seed(seed))
+        for box, expected in zip(together, boxes, strict=True):
+            assert torch.equal(box, training_box(expected, 56, torch.Generator().manual_seed(seed)))
