@@ -103,12 +103,12 @@ def train(
         say_twice(training, contents)
         meant = methods.learns_from == "validation boxes"
         say_shared(training, validation, data if isinstance(data, str | Path) else None, meant)
-        fit(run, network, training, validation, boxes, resume)
+        fit(run, network, training, validation, resume, boxes)
         return run
 
 
 def fit(
-    run: Run, method: Method, training: Dataset, validation: Dataset, boxes: Tensor | None, resume: bool = False
+    run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False, boxes: Tensor | None = None
 ) -> None:
     """Runs the loop on two splits; writes checkpoints, logs, contact sheets and the report into its folder.
 
