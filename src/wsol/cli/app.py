@@ -109,7 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
     except WsolError as error:
         _end(str(error), 1)
     except KeyboardInterrupt as error:
-        again = shlex.join([*_started_by(), *words, *["--resume"] * (words[:1] == ["train"] and "--resume" not in words)])
+        again = shlex.join(
+            [*_started_by(), *words, *["--resume"] * (words[:1] == ["train"] and "--resume" not in words)]
+        )
         goes_on = words[:1] in (["train"], ["benchmark"])
         said = f"{str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}"
         _end(f"{said}: {again}", 128 + stopped_by[-1])

@@ -59,7 +59,7 @@ def gather(some: list[Any]) -> list[Any]:
 
 @torch.no_grad()
 def average(tensors: Iterable[Tensor]) -> None:
-    """Each tensor becomes its mean over the processes, in place; all processes give the same shapes in the same order."""
+    """Each tensor becomes its mean over the processes, in place; all give the same shapes in the same order."""
     for some, flat in _flattened(tensors):
         dist.all_reduce(flat)
         _spread(flat / dist.get_world_size(), some)
@@ -115,7 +115,8 @@ def in_touch() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
         rank, processes = place()
-        raise WsolError(f"process {rank} of {processes} lost another one, which ended or cannot be reached") from error
+        said = f"process {rank} of {processes} lost another one, which was killed or is out of reach"
+        raise WsolError(f"{said}; start all again, with --resume") from error
 
 
 def speaks() -> bool:

@@ -70,7 +70,7 @@ def average_step(method: Method, terms: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def meet(method: Method) -> None:
-    """Batch norms that learn get the means of their statistics, all other buffers are the first process's from now on."""
+    """Batch norms that learn get the means of their statistics; all other buffers become the first process's."""
     norms = [module for module in method.modules() if isinstance(module, _BatchNorm) and module.training]
     means = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
     processes.average(means)

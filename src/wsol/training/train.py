@@ -67,7 +67,7 @@ def train(
         learning rate then follows the schedule of the new number of epochs from there on.
     given: settings (wsol.runs.settings.Settings) and the method's hyper-parameters, over the recipe's.
 
-    Where torchrun started several processes, they share every batch and the validation photos, and the first one writes.
+    Where torchrun started several processes, they share each batch and the validation photos; the first one writes.
 
     Returns the run. Raises WsolError for anything that a user can fix.
     """
@@ -184,7 +184,7 @@ def _order(training: Dataset, together: int, seed: int, epoch: int) -> Shuffled:
 
 
 def _batch_size(settings: Settings, training: Dataset, together: int) -> int:
-    """As asked, or as many photos as there are: for each process as many, in whole groups of photos that stay together."""
+    """As asked, or as many photos as there are, in whole groups of photos that stay together, as many a process."""
     _, count = processes.place()
     if settings.batch_size % together:
         raise WsolError(
@@ -200,7 +200,9 @@ def _batch_size(settings: Settings, training: Dataset, together: int) -> int:
     if not len(training):
         raise WsolError(f"{training.name}: no training photo is left; check the data set with wsol data check")
     if count > 1 and len(training) < together * count:
-        raise WsolError(f"{training.name}: {len(training)} training photos are too few for {count} processes; start fewer")
+        raise WsolError(
+            f"{training.name}: {len(training)} training photos are too few for {count} processes; start fewer"
+        )
     held = max(len(training) // (together * count), 1) * together * count
     warnings.warn(
         f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}: "
