@@ -80,7 +80,7 @@ class Loop(L.LightningModule):
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(labels))
         return total
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.processes > 1 and self.trainer.is_last_batch:  # validation sees one network
             meet(self.method)
 

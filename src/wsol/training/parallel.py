@@ -8,7 +8,7 @@ Here a process trains as if alone, and gradients are averaged before the step.
 from collections.abc import Iterator
 
 import torch
-from timm.layers import convert_sync_batchnorm
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import Sampler
@@ -80,6 +80,6 @@ def meet(method: Method) -> None:
 
 def share_batch_norms(method: Method) -> None:
     """Batch norms take the statistics of whole batches. Raises WsolError where processes have no GPU of their own."""
-    if not processes.device().type == "cuda":
+    if processes.device().type != "cuda":
         raise WsolError("sync_batch_norm needs a GPU for each process; leave it out")
     convert_sync_batchnorm(method)

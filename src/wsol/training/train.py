@@ -142,7 +142,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
         record.write()
     if settings.epochs == 0:
         return
-    watching = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
+    watching: list[L.Callback] = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
     device = processes.device()
     with _quiet(), explained():
         trainer = L.Trainer(
