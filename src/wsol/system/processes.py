@@ -126,6 +126,7 @@ def speaks() -> bool:
     asked = f"wsol/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     address, port = (os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
     try:
-        return dist.TCPStore(address, int(port), timeout=timedelta(seconds=10)).add(asked, 1) == 1
+        store = dist.TCPStore(address, int(port), timeout=timedelta(seconds=10))  # type: ignore[attr-defined]
+        return store.add(asked, 1) == 1
     except (RuntimeError, ValueError):  # the first process kept it, and ended
         return os.environ.get("RANK") == "0"
