@@ -77,13 +77,17 @@ def test_methods_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("methods", "--json") == 0
     entries = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in entries} == set(METHODS)
-    assert set(entries[0]) == {"name", "class", "package", "paper", "year", "link", "recipes", "error"}
+    assert set(entries[0]) == {"name", "class", "package", "paper", "year", "link", "cost", "recipes", "error"}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_cited_and_explained(method: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("cite", method) == 0
-    assert reference(registry.entry("methods", method)).title.split(":")[0] in capsys.readouterr().out
+    cited = capsys.readouterr().out
+    assert reference(registry.entry("methods", method)).title.split(":")[0] in cited and "cost" not in cited
+    assert call("methods", method) == 0
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in ("creatures", "cost", reference(registry.entry("methods", method)).cost))
     assert call("train", method, "--help") == 0
     shown = capsys.readouterr().out
     for option in ("--learning-rate", "--recipe", "--resume", *(["--sigma"] if method == "eil" else [])):

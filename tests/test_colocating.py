@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles.maps import ddt
+from torchvision.models import resnet18
 
 import wsol
 from wsol.boxes.rule import largest_component
@@ -42,6 +43,13 @@ def test_what_the_photos_of_a_class_share_is_positive_and_the_rest_negative() ->
 def test_photos_without_any_difference_have_maps_of_zeros_and_whole_boxes() -> None:
     heatmaps = common(torch.ones(2, 4, 3, 3))
     assert not heatmaps.any() and largest_component(heatmaps[0].numpy() > 0).tolist() == [[0, 0, 1, 1]]
+
+
+def weights(folder: Path) -> str:
+    """A ResNet-18 as a file, as if it had learnt something."""
+    torch.manual_seed(3)
+    torch.save(resnet18().state_dict(), folder / "resnet18.pth")
+    return str(folder / "resnet18.pth")
 
 
 def mask(*rows: str) -> np.ndarray:
@@ -121,3 +129,27 @@ def test_what_cannot_be_is_said_in_one_line(photos: Path, run: Path) -> None:
         wsol.colocate(run, photos, batch_size=0)
     with pytest.raises(WsolError, match="there is no boundary 'nowhere'"):
         list(wsol.colocate(run, photos, boundary="nowhere", image_size=32))
+
+
+def test_psol_begins_with_the_boxes_of_its_own_backbone(photos: Path, tmp_path: Path) -> None:
+    given = SMALL | {"weights": weights(tmp_path), "epochs": 1}
+    wsol.train("cam", photos, tmp_path / "before", **given | {"epochs": 0})
+    run = wsol.train("psol", photos, tmp_path / "psol", **given)
+    assert run.stack.key == "regressor"
+    said = [json.loads(line) for line in (run.folder / "boxes" / "results.jsonl").read_text().splitlines()]
+    expected = {result.path: result for result in wsol.colocate(tmp_path / "before", photos, image_size=64)}
+    assert {line["path"] for line in said} == set(expected)
+    for line in said:
+        box = line["findings"][0]["boxes"][0]
+        assert box == pytest.approx(expected[line["path"]].findings[0].boxes[0].tolist(), abs=0.1)
+    handed = wsol.train(
+        "psol", photos, tmp_path / "handed", pseudo_boxes=str(run.folder / "boxes" / "results.jsonl"), **given
+    )
+    one, other = (wsol.load(each, checkpoint="last").method.state_dict() for each in (run, handed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not (handed.folder / "boxes").exists()
+
+
+def test_psol_is_not_begun_with_features_that_have_learnt_nothing(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(WsolError, match=r"learns from boxes; give --pseudo-boxes .*, or --weights"):
+        wsol.train("psol", photos, tmp_path / "run", backbone="resnet18", epochs=1, **SMALL)

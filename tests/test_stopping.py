@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ SMALL += ["--batch-size", "4", "--workers", "0", "--precision", "fp32", "--epoch
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(creatures, "COUNTS", {"train": 8, "val": 8, "test": 8})
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Signals have their usual effect, also where the tests run in the background, which ignores some."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def ended(*words: str | Path) -> int:

@@ -101,6 +101,9 @@ OURS: dict[Kind, dict[str, str]] = {
 }
 
 
+ALIASES = {"psol": "regressor"}  # what else the field calls a thing
+
+
 @dataclass(frozen=True)
 class Entry:
     """A name, where the thing that it stands for is defined, and the package that offers it.
@@ -173,12 +176,13 @@ def names(kind: Kind) -> list[str]:
 
 
 def entry(kind: Kind, name: str) -> Entry:
-    """The entry of a name, in any case.
+    """The entry of a name, in any case, or of an alias.
 
     Raises WsolError with a suggestion for an unknown name, and for one that two packages take.
     """
-    check_key(name.lower(), names(kind), f"there is no {CALLED[kind]}")
-    found = [each for each in entries(kind) if each.name == name.lower()]
+    key = ALIASES.get(name.lower(), name.lower())
+    check_key(key, names(kind), f"there is no {CALLED[kind]}")
+    found = [each for each in entries(kind) if each.name == key]
     if len(found) > 1:
         sources = " and ".join(each.source for each in found)
         raise WsolError(f"the {CALLED[kind]} {name!r} is offered by {sources}; remove one of these packages")

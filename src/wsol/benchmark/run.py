@@ -26,7 +26,7 @@ from wsol.evaluation.evaluate import evaluate
 from wsol.locating.locate import locate
 from wsol.registry import check_key
 from wsol.runs.folder import Run
-from wsol.runs.settings import as_options
+from wsol.runs.settings import FILES, as_options
 from wsol.show.pages import embedded, sheet, write_page
 from wsol.system.console import console
 from wsol.system.files import read_json, write_json, write_whole
@@ -35,7 +35,6 @@ from wsol.training.train import train
 
 PHOTOS = 6  # on the contact sheet
 SIDE = 160  # of each, pixels
-FILES = ("weights", "pseudo_boxes", "label_tree")  # settings that are paths
 
 
 @dataclass(frozen=True)
@@ -159,6 +158,8 @@ def command(row: Row, seed: int, data: str, recipe: str | None, box_format: BoxF
     words += ["--seed", str(seed), "--output", folder]
     evaluating = ["wsol", "evaluate", folder, data]
     evaluating += ["--readout", row.readout] if row.readout else []
+    if (chosen_by := row.resolved.settings.pseudo_truth) is not None:
+        evaluating += ["--pseudo-truth", Path(chosen_by).name]
     evaluating += ["--box-format", box_format] if box_format else []
     return f"{shlex.join(words)} && {shlex.join(evaluating)}"
 
@@ -184,8 +185,10 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: B
         settings = job.row.given | {"seed": job.seed}
         train(job.row.stack.key, data, job.folder, recipe=grid.recipe, resume=begun, **settings)
         minutes = None if begun else round((time.monotonic() - began) / 60, 1)  # nobody knows what came before
-    kept, readout = job.folder / "figures.json", job.row.readout
-    figures = evaluate(job.folder, data, kept, box_format=box_format, readout=readout)
+    kept, pseudo_truth = job.folder / "figures.json", job.row.resolved.settings.pseudo_truth
+    figures = evaluate(
+        job.folder, data, kept, pseudo_truth=pseudo_truth, box_format=box_format, readout=job.row.readout
+    )
     del figures["Curves"], figures["run"]
     write_json(job.kept, figures | {"minutes": minutes, "settings": job.settings, "command": job.command})
 

@@ -109,9 +109,8 @@ def main(arguments: list[str] | None = None) -> None:
     except WsolError as error:
         _end(str(error), 1)
     except KeyboardInterrupt as error:
-        again = shlex.join(
-            [*_started_by(), *words, *["--resume"] * (words[:1] == ["train"] and "--resume" not in words)]
-        )
+        resume = ["--resume"] * (words[:1] == ["train"] and "--resume" not in words)
+        again = shlex.join([*_started_by(), *words, *resume])
         goes_on = words[:1] in (["train"], ["benchmark"])
         said = f"{str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}"
         _end(f"{said}: {again}", 128 + stopped_by[-1])
@@ -121,15 +120,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end(said: str, code: int) -> NoReturn:
-    """Says why the command ends; of several processes, that torchrun started, the first to know does."""
-    speaks = True
-    if "WORLD_SIZE" in os.environ:
-        from wsol.system.processes import speaks as asked
-
-        speaks = asked()
-    if speaks:
+    """Says why the command ends. Of several processes, which torchrun started, the first to know says it."""
+    if "WORLD_SIZE" not in os.environ or _speaks():
         err.print(f"wsol: {said}", style="red")
     sys.exit(code)
+
+
+def _speaks() -> bool:
+    from wsol.system import processes  # imports torch
+
+    return processes.speaks()
 
 
 def _started_by() -> list[str]:

@@ -66,6 +66,7 @@ def evaluate(
     *,
     split: Split = "test",
     threshold: Threshold | None = None,
+    pseudo_truth: str | Path | None = None,
     protocol: str = "clova",
     ten_crop: bool = False,
     write_maps: str | Path | None = None,
@@ -88,7 +89,9 @@ def evaluate(
     split: which photos, where the data set has splits.
     threshold: share of the heatmap's peak at which boxes are cut, or auto: each heatmap's own mean. By default the
         protocol's, else the recipe's, else the best on this data set's validation photos that have boxes, else auto.
-    protocol: the conventions of clova, cvpr16, psol or bas: they move scores by points.
+    pseudo_truth: boxes that stand for the truth of the validation photos, the results.jsonl of `wsol locate` or
+        `wsol colocate`: the threshold is the best by these. True boxes then choose nothing.
+    protocol: the conventions of clova, cvpr16, psol, bas or livia: they move scores by points.
     ten_crop: classify by the mean over ten crops.
     write_maps: folder for the run's score maps, as `--maps` reads them.
     batch_size: photos a pass.
@@ -120,18 +123,21 @@ def evaluate(
     known: dict[str, Any] = {"classes": localizer.classes, "data": data, "knower": f"the run {localizer.name}"}
     photos, measured = measured_photos(data, split, origin, **stored_as)
     photos = with_classes(photos, **known)
-    chosen = settled(threshold, conventions, localizer)
+    chosen = settled(threshold, conventions, localizer, pseudo_truth)
     own = origin is not None and photos.fingerprint() == origin.validation
     settles = split != "val" and (measured == split or own)  # photos given alone are measured, and choose nothing
-    validation = validation_photos(data, **stored_as) if settles and not chosen else None
+    validation = None
+    if not chosen and (settles or pseudo_truth is not None):
+        validation = validation_photos(data, pseudo_truth, **stored_as)
     if validation is not None:
         validation = with_classes(validation, **known)
-        chosen = choose_threshold(localizer, validation, batch_size, workers, skip), "validation"
-        if measured != split:
+        source = "pseudo boxes" if pseudo_truth is not None else "validation"
+        chosen = choose_threshold(localizer, validation, batch_size, workers, skip), source
+        if measured != split and pseudo_truth is None:
             chosen = chosen[0], "validation, the photos measured"
         usual = not any(opened.get(name) for name in ("readout", "settings", "boxes_from"))
         if origin and usual and validation.fingerprint() == origin.validation:
-            _keep(origin, float(chosen[0]), localizer.facts["checkpoint"], len(validation))
+            _keep(origin, float(chosen[0]), localizer.facts["checkpoint"], len(validation), source)
     value, source = chosen or ("auto", "auto")
     tally, cases = Tally(len(photos.classes), value, conventions), Cases(photos)
     seen = looked_at(localizer, cases, conventions, batch_size, workers, ten_crop, skip=skip)
@@ -146,13 +152,14 @@ def evaluate(
         "threshold_source": source,
         "ten_crop": ten_crop,
         **({"box_format": box_format} if box_format else {}),
+        **({"pseudo_truth": str(pseudo_truth)} if pseudo_truth is not None else {}),
         **localizer.facts,
         **({"opened": asked} if (asked := _opened(opened)) else {}),
     }
     figures, sheets = _figures(tally, cases, about, drawn=output is not None or origin is not None)
     if origin is not None and processes.place()[0] == 0:
         asked = {"split": split, "protocol": protocol, "threshold": threshold, "ten_crop": ten_crop}
-        words = _command(origin, data, opened, **asked, box_format=box_format)
+        words = _command(origin, data, opened, **asked, pseudo_truth=pseudo_truth, box_format=box_format)
         keep_evaluation(origin, figures, sheets, words)
     if output is not None and processes.place()[0] == 0:
         write_figures(Path(output), figures, sheets)
@@ -184,6 +191,8 @@ def evaluate_maps(
     Raises WsolError that lists, by id, what does not fit.
     """
     conventions = find_protocol(protocol)
+    if conventions.pseudo:
+        raise WsolError(f"protocol {protocol} chooses by pseudo boxes of validation photos; measure the run itself")
     metadata = Path(metadata)
     if not (metadata / "image_ids.txt").is_file():
         raise WsolError(f"{metadata}: image_ids.txt is missing; give the folder of one split's lists")
@@ -252,11 +261,11 @@ def _opened(given: dict[str, Any]) -> dict[str, str]:
     return {name: str(given[name]) for name in names if given.get(name)}
 
 
-def _keep(run: Run, threshold: float, checkpoint: str, images: int) -> None:
+def _keep(run: Run, threshold: float, checkpoint: str, images: int, source: str) -> None:
     """Stores the threshold for locating, by the first process."""
     if processes.place()[0] == 0:
         try:
-            run.keep_threshold(threshold, checkpoint, images)
+            run.keep_threshold(threshold, checkpoint, images, source)
         except WsolError as error:
             warnings.warn(f"{error} (locating will cut at auto)", stacklevel=2)
 

@@ -7,6 +7,7 @@ from wsol.answer import AnyLocalizer
 from wsol.boxes.rule import Threshold, check_threshold
 from wsol.data import Cases, Dataset, open_data
 from wsol.data.dataset import NoSplit
+from wsol.data.pseudo_boxes import PseudoTruth
 from wsol.errors import WsolError
 from wsol.evaluation.collection import looked_at
 from wsol.metrics import CLOVA, BoxAccuracy, Protocol
@@ -36,8 +37,22 @@ def choose_threshold(
     return best
 
 
-def settled(given: Threshold | None, protocol: Protocol, localizer: AnyLocalizer) -> tuple[Threshold, str] | None:
-    """The threshold that needs no photo, and who chose it; None where validation photos may choose."""
+def settled(
+    given: Threshold | None, protocol: Protocol, localizer: AnyLocalizer, pseudo_truth: str | Path | None = None
+) -> tuple[Threshold, str] | None:
+    """The threshold that needs no photo, and who chose it; None where validation photos may choose.
+
+    Raises WsolError where pseudo boxes are to choose it and something else does too.
+    """
+    if protocol.pseudo and pseudo_truth is None:
+        raise WsolError(
+            f"protocol {protocol.name} chooses the threshold by pseudo boxes of validation photos; give --pseudo-truth"
+        )
+    if pseudo_truth is not None:
+        if given is not None or protocol.threshold is not None:
+            by = f"protocol {protocol.name}" if given is None else "--threshold"
+            raise WsolError(f"{by} gives the threshold already; leave --pseudo-truth out")
+        return None
     if given is not None:
         check_threshold(given)
         return given, "given"
@@ -46,12 +61,21 @@ def settled(given: Threshold | None, protocol: Protocol, localizer: AnyLocalizer
     return (localizer.threshold, "recipe") if localizer.threshold_source == "recipe" else None
 
 
-def validation_photos(data: str | Path | Dataset, **opened: Any) -> Dataset | None:
+def validation_photos(
+    data: str | Path | Dataset, pseudo_truth: str | Path | None = None, **opened: Any
+) -> Dataset | None:
     """The photos of a data set by which a threshold can be chosen, if it has such.
 
     data: The data set.
+    pseudo_truth: Boxes that stand for the true ones.
     opened: How it is opened, as `open_data` takes it.
+
+    Raises WsolError for pseudo boxes of photos that are not there.
     """
+    if pseudo_truth is not None:
+        if isinstance(data, Dataset):
+            raise WsolError(f"{data.name}: give the path of the data set, so that its validation photos can be opened")
+        return PseudoTruth(open_data(data, "val", **opened), pseudo_truth)
     if isinstance(data, Dataset):
         return None
     try:

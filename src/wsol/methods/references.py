@@ -10,13 +10,20 @@ from wsol.registry import Entry
 
 @dataclass(frozen=True)
 class Reference:
-    """A BibTeX entry. note: what users must know of our version; link: a DOI or arXiv address, "" where unknown."""
+    """A BibTeX entry.
+
+    link: a DOI or arXiv address, "" where unknown.
+    note: what users must know of our version.
+    cost: of training, CAM on the same network and head being 1: arithmetic, see docs/methods.
+    bibtex: the entry as it is cited, without the cost.
+    """
 
     title: str
     venue: str
     year: int
     link: str
     note: str
+    cost: str
     bibtex: str
 
     @property
@@ -49,7 +56,8 @@ def reference(entry: Entry) -> Reference | None:
                 int(fields.get("year", 0)),
                 _link(fields),
                 fields.get("note", ""),
-                bibtex.strip(),
+                fields.get("cost", ""),
+                re.sub(r",\n *cost *= *\{.*\}", "", bibtex).strip(),
             )
     return None
 

@@ -24,7 +24,8 @@ class Regressor(Method):
 
         p = box_head(GAP(backbone(x)));  L = sum over the corners of smooth_l1(p - box / m)
 
-    Of classes it says nothing, its logits are zero; the heatmap of any class is the box drawn on a grid.
+    Of classes it says nothing, its logits are zero; the heatmap of any class is the box drawn on a grid. Where no boxes
+    are given, training begins with those of DDT (`wsol colocate`) on the features of this backbone, as PSOL does.
 
     box_weight: weight of the loss. 25 with box_unit "image" is PSOL's 50 times the mean square.
 
@@ -52,7 +53,7 @@ class Regressor(Method):
     def loss(self, images: Images, labels: Labels, pseudo_boxes: Float[Tensor, "b 4"] | None = None) -> Terms:
         """pseudo_boxes: another run's, x0 y0 x1 y1 in pixels of the images. Raises WsolError without."""
         if pseudo_boxes is None:
-            raise WsolError("Regressor learns from boxes; give --pseudo-boxes the results.jsonl of another run")
+            raise WsolError("Regressor learns from boxes; give it pseudo_boxes")
         target = pseudo_boxes / self.unit(images)
         distance = functional.smooth_l1_loss(self.boxes(images), target, reduction="none")
         return {"box": self.box_weight * distance.sum(1).mean()}

@@ -29,6 +29,7 @@ class Protocol:
     largest: the component that MaxBoxAcc looks at has the largest outline, or the most pixels.
     empty: where nothing is above the threshold the box is the corner 0 0 0 0, or the whole image.
     threshold: the one that the protocol fixes for GTKnownLoc and Top-k Loc, None where it leaves the choice.
+    pseudo: the threshold is chosen on pseudo boxes of validation photos.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Protocol:
     largest: Largest = "outline"
     empty: Empty = "corner"
     threshold: float | None = None
+    pseudo: bool = False
 
     def heatmap(self, heatmap: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "S S"]:
         """A network's map, any range, on the grid and in [0, 1]."""
@@ -114,5 +116,7 @@ PROTOCOLS = {
             largest="pixels",
             empty="image",
         ),
+        # chooses checkpoints so too; scores are clova's
+        Protocol("livia", "Murtaza et al., WACV 2025 (arXiv 2404.10034)", pseudo=True),
     )
 }

@@ -24,6 +24,7 @@ NOT_NEGATIVE = (
     "clip",
 )
 NOT_NEGATIVE += ("kept_strides", "seed", "val_per_class", "sheet_every", "workers")
+FILES = ("weights", "pseudo_boxes", "pseudo_truth", "label_tree")  # settings that are paths
 GONE = {
     "head_prefix": "a method names its new layers; BAS and AEPL have mask_rate",
     "parts": "SLT-Net is its localizer; train `regressor` on its boxes and `cam` for the classes",
@@ -72,7 +73,9 @@ class Settings:
     on_bad_image: what to do with photos that cannot be read.
     background: a class of photos that show no object: learned as a class, never boxed.
     pseudo_boxes: boxes that another run gave the training photos, for methods that learn from such: the results.jsonl
-        of `wsol locate RUN PHOTOS --format json`.
+        of `wsol locate RUN PHOTOS --format json`; else DDT's, of what the photos of each class have in common.
+    pseudo_truth: boxes that stand for the truth of validation photos, as pseudo_boxes are written: best.safetensors is
+        then the epoch whose boxes agree best with them (MaxBoxAcc), not the one of the highest Top1Cls.
     label_tree: families and orders of the classes, for methods that learn such: a CSV with the columns class, family
         and order, or the JSON file of `wsol evaluate RUN PHOTOS --split val`, by what it confused; else classes whose
         names end in the same word are a family.
@@ -111,6 +114,7 @@ class Settings:
     on_bad_image: Literal["raise", "skip"] = "raise"
     background: str | None = None
     pseudo_boxes: str | None = None
+    pseudo_truth: str | None = None
     label_tree: str | None = None
 
     def __post_init__(self) -> None:

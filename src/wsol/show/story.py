@@ -16,7 +16,7 @@ from wsol.runs.settings import as_options, resolve
 from wsol.system.files import read_json
 
 EVALUATIONS = "evaluations"  # folder of the figures and pictures of each evaluation
-VALIDATION = ("Top1Cls", "MaxBoxAcc")  # what training may measure there, in percent
+VALIDATION = ("Top1Cls", "MaxBoxAcc", "PseudoBoxAcc")  # what training may measure there, in percent
 NEEDED = {
     "data": str,
     "split": str,

@@ -3,10 +3,10 @@
 import atexit
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wsol.errors import WsolError
 
+Made = TypeVar("Made")
 BUCKET = 2**24  # bytes that are sent at a time
 PATIENCE = timedelta(days=1)  # the others wait while the first one makes features of all photos
 
@@ -104,6 +105,15 @@ def agreed() -> Iterator[None]:
         mine = error
     if said := gather([] if mine is None else [str(mine)]):
         raise mine if mine is not None and str(mine) == said[0] else WsolError(said[0])
+
+
+def first_then_others(make: Callable[[], Made]) -> Made:
+    """What each process makes, the first one before the others: they find the files that it wrote."""
+    made = []
+    with agreed():
+        if place()[0] == 0:
+            made.append(make())
+    return made[0] if made else make()
 
 
 @contextmanager

@@ -24,8 +24,9 @@ SIDE = 160  # of a photo on a contact sheet, pixels: six fit on a page
 class Checkpoints(L.Callback):
     """Saves last and best networks each epoch, metrics.csv, a contact sheet every few, and the state to resume from.
 
-    Best is the highest validation Top1Cls, the later epoch on a tie and without validation photos: boxes play no part.
-    Before all of the network learns (`Method.all_learn_from`) it is the last.
+    Best is the highest validation Top1Cls, the later epoch on a tie and without validation photos: true boxes play no
+    part. With the setting pseudo_truth it is the highest PseudoBoxAcc. Before all of the network learns
+    (`Method.all_learn_from`) it is the last.
     The state comes last and holds the rows of metrics.csv, so that nothing is lost wherever an epoch's end is cut.
 
     run: its folder.
@@ -54,7 +55,7 @@ class Checkpoints(L.Callback):
         about = {"epoch": epoch} | figures
         save(self.method, folder / "last.safetensors", about)
         early = epoch <= self.method.all_learn_from * (trainer.max_epochs or epoch)
-        figure = -1.0 if early else about.get("Top1Cls", 100.0)
+        figure = -1.0 if early else about.get("PseudoBoxAcc", about.get("Top1Cls", 100.0))
         if figure >= self.best:
             self.best = figure
             save(self.method, folder / "best.safetensors", about)

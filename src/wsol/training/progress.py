@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 
+from wsol.show.story import VALIDATION
 from wsol.system import processes
 from wsol.system.console import bar
 
@@ -41,7 +42,7 @@ class Progress(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         left = self._left(trainer.global_step)
         figures = trainer.callback_metrics
-        known = [f"{name} {float(figures[name]):.1f} %" for name in ("Top1Cls", "MaxBoxAcc") if name in figures]
+        known = [f"{name} {float(figures[name]):.1f} %" for name in VALIDATION if name in figures]
         validation = f"validation {', '.join(known)}  " if known else ""
         self.bar.console.print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(figures['loss/total']):.3f}  "

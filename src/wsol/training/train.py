@@ -21,7 +21,7 @@ from wsol.data.contents import digests
 from wsol.data.crops import EvaluationImages, Shuffled, Together, TrainingImages, collate
 from wsol.data.label_tree import label_tree
 from wsol.data.loading import Loader, explained, leave_if_imported
-from wsol.data.pseudo_boxes import read_pseudo_boxes
+from wsol.data.pseudo_boxes import PseudoTruth, read_pseudo_boxes
 from wsol.errors import WsolError
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
@@ -34,6 +34,7 @@ from wsol.system.console import console
 from wsol.system.files import keep_apart, unwritable
 from wsol.system.locks import locked
 from wsol.training.checkpoints import Checkpoints
+from wsol.training.colocated import colocated
 from wsol.training.features import cached
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
@@ -118,7 +119,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     begun = epochs_in(state) if resume else 0
     if len(set(processes.gather([begun]))) > 1:
         raise WsolError(f"{state}: not all processes see it; give an --output that all of them share")
-    boxes = _pseudo_boxes(run.stack, method, settings, training)
+    boxes = processes.first_then_others(lambda: _pseudo_boxes(run, method, training))
     batch_size, workers = _batch_size(settings, training, method.together), settings.workers
     order = Sliced(_order(training, method.together, settings.seed, begun), batch_size)
     if settings.sync_batch_norm and order.processes > 1:
@@ -129,7 +130,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     if settings.freeze != "none" and first:
         console.print(_learning(method), highlight=False, soft_wrap=True)
     if settings.cache_features and settings.epochs:
-        views, check_views = cached(loop, folder, training, validation, boxes)
+        views, check_views = processes.first_then_others(lambda: cached(loop, folder, training, validation, boxes))
         workers = 0
     batches = Loader(views, order.size, workers, order, drop_last=True)
     looked_at = processes.share(len(validation)) or range(min(len(validation), 1))  # all processes look at something
@@ -142,8 +143,10 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
         record.write()
     if settings.epochs == 0:
         return
-    watching: list[L.Callback] = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
     device = processes.device()
+    watching: list[L.Callback] = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
+    if settings.pseudo_truth is not None:
+        watching.append(BoxWatch(run, method, PseudoTruth(validation, settings.pseudo_truth), "PseudoBoxAcc"))
     with _quiet(), explained():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
@@ -264,12 +267,14 @@ def _with_tree(methods: Stack, resolved: Resolved, classes: tuple[str, ...]) -> 
     return replace(resolved, options=resolved.options | {"families": families, "orders": orders})
 
 
-def _pseudo_boxes(methods: Stack, method: Method, settings: Settings, training: Dataset) -> Tensor | None:
-    if settings.pseudo_boxes is None:
+def _pseudo_boxes(run: Run, method: Method, training: Dataset) -> Tensor | None:
+    """The boxes that a method learns from: those given, else what the photos of each class have in common."""
+    settings, asked = run.resolved.settings, "pseudo_boxes" in method.asked
+    if (path := settings.pseudo_boxes) is not None and not asked:
+        raise WsolError(f"{run.stack.title} learns from no boxes; leave --pseudo-boxes out")
+    if not asked or (path is None and not settings.epochs):
         return None
-    if "pseudo_boxes" not in method.asked:
-        raise WsolError(f"{methods.title} learns from no boxes; leave --pseudo-boxes out")
-    return read_pseudo_boxes(settings.pseudo_boxes, [sample.id for sample in training.samples])
+    return read_pseudo_boxes(path or colocated(run, method, training), [sample.id for sample in training.samples])
 
 
 @contextmanager

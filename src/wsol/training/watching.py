@@ -1,4 +1,4 @@
-"""MaxBoxAcc by epoch, where it is asked for: a curve to look at, by which nothing is chosen."""
+"""MaxBoxAcc by epoch, where it is asked for: by true boxes a curve to look at, by another network's to choose by."""
 
 import lightning as L
 import torch
@@ -21,12 +21,13 @@ class BoxWatch(L.Callback):
     run: its settings say how photos are shown.
     method: the network that is trained.
     validation: the photos.
+    name: what the figure is called.
 
     Raises WsolError where no photo has a box.
     """
 
-    def __init__(self, run: Run, method: Method, validation: Dataset) -> None:
-        settings = run.resolved.settings
+    def __init__(self, run: Run, method: Method, validation: Dataset, name: str = "MaxBoxAcc") -> None:
+        self.name, settings = name, run.resolved.settings
         self.localizer = answering(run, method)
         self.cases = Cases(validation)
         places = range(len(self.cases)) if validation.has_boxes else ()
@@ -38,7 +39,7 @@ class BoxWatch(L.Callback):
         self.batches = Loader(views, settings.batch_size, settings.workers, mine, collate)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.log("MaxBoxAcc", self.accuracy())
+        pl_module.log(self.name, self.accuracy())
 
     def accuracy(self) -> float:
         """In percent, of the network as it is now; of all photos, which processes share."""
