@@ -108,7 +108,7 @@ def launched(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """This file in two processes of one thread each."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__, *map(str, words)]
-    return subprocess.run([sys.executable, *launch], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, *launch], env=environment, capture_output=True, text=True, timeout=600)
 
 
 def told(folder: Path) -> None:
