@@ -1,6 +1,7 @@
 """The command `wsol`: which commands there are. Each is imported when it is used; none of this imports torch."""
 
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -8,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
@@ -99,25 +100,44 @@ def main(arguments: list[str] | None = None) -> None:
     stopped_by: list[int] = [signal.SIGINT]
     try:
         with _stoppable(stopped_by):
-            app(words, exit_on_error=False, result_action="return_value")
+            first = os.environ.get("RANK", "0") == "0"  # of those that torchrun started
+            app(words, exit_on_error=False, print_error=first, result_action="return_value")
     except UsageError as error:
-        err.print(f"wsol: {error}; wsol COMMAND --help says more", style="red")
-        sys.exit(2)
+        _end(f"{error}; wsol COMMAND --help says more", 2)
     except CycloptsError:
         sys.exit(2)
     except WsolError as error:
-        err.print(f"wsol: {error}", style="red")
-        sys.exit(1)
+        _end(str(error), 1)
     except KeyboardInterrupt as error:
-        again = shlex.join(["wsol", *words, *["--resume"] * (words[:1] == ["train"] and "--resume" not in words)])
+        resume = ["--resume"] * (words[:1] == ["train"] and "--resume" not in words)
+        again = shlex.join([*_started_by(), *words, *resume])
         goes_on = words[:1] in (["train"], ["benchmark"])
         said = f"{str(error) or 'stopped'}; {'continue with' if goes_on else 'begin again with'}"
-        err.print(f"wsol: {said}: {again}", style="red")
-        sys.exit(128 + stopped_by[-1])
+        _end(f"{said}: {again}", 128 + stopped_by[-1])
     except OSError as error:
         said = f"{error.filename or 'disk'}: {error.strerror or error}"
-        err.print(f"wsol: {said}; fix that and run it again", style="red")
-        sys.exit(1)
+        _end(f"{said}; fix that and run it again", 1)
+
+
+def _end(said: str, code: int) -> NoReturn:
+    """Says why the command ends. Of several processes, which torchrun started, the first to know says it."""
+    if "WORLD_SIZE" not in os.environ or _speaks():
+        err.print(f"wsol: {said}", style="red")
+    sys.exit(code)
+
+
+def _speaks() -> bool:
+    from wsol.system import processes  # imports torch
+
+    return processes.speaks()
+
+
+def _started_by() -> list[str]:
+    """The words before those of the command."""
+    nodes, per_node = (os.environ.get(name, "1") for name in ("GROUP_WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if (nodes, per_node) == ("1", "1"):
+        return ["wsol"]
+    return ["torchrun", *(["--nnodes", nodes] if nodes != "1" else []), "--nproc-per-node", per_node, "-m", "wsol"]
 
 
 @contextmanager

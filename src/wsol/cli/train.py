@@ -14,6 +14,7 @@ from wsol.methods.stack import Stack, stack
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import GONE, Settings
 from wsol.show.report import REPORT
+from wsol.system import processes
 from wsol.training.train import train
 
 
@@ -30,6 +31,8 @@ def train_command(methods: Stack) -> Callable[..., None]:
     def command(data: str, *, output: str, recipe: str | None = None, resume: bool = False, **given: Any) -> None:
         chosen = {name: value for name, value in given.items() if value is not None}
         run = train(methods.key, data, output, recipe=recipe, resume=resume, **chosen)
+        if processes.place()[0]:
+            return
         figures = run.figures()
         said = f", validation Top1Cls {figures['Top1Cls']:.1f} %" if "Top1Cls" in figures else ""
         out.print(f"{run.folder}: {methods.title} trained, best of epoch {figures['epoch']}{said}")

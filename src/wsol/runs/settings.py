@@ -60,6 +60,8 @@ class Settings:
     decay: factor of schedule "step".
     warmup: epochs in which the learning rate rises linearly from 0.
     clip: largest norm of the gradient; 0 for no clipping.
+    sync_batch_norm: where torchrun started several processes on GPUs, batch norms take the statistics of whole batches;
+        otherwise of the slice that their process has.
     precision: "auto" takes bf16 where the machine has units for it.
     seed: of everything random.
     threshold: share of the heatmap's peak at which a box is cut; None: chosen on validation boxes when evaluating
@@ -101,6 +103,7 @@ class Settings:
     decay: float = 0.1
     warmup: float = 0.0
     clip: float = 0.0
+    sync_batch_norm: bool = False
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
     threshold: Threshold | None = None

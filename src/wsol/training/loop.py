@@ -16,6 +16,8 @@ from wsol.localizer import energy
 from wsol.methods.contract import Method
 from wsol.metrics import ranks
 from wsol.runs.settings import Settings
+from wsol.system import processes
+from wsol.training.parallel import average_step, begin_alike, meet
 
 
 class Loop(L.LightningModule):
@@ -33,7 +35,8 @@ class Loop(L.LightningModule):
         self.automatic_optimization = False
         self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.settings, self.steps_per_epoch = settings, steps_per_epoch
-        self.energies: list[Tensor] = []
+        self.rank, self.processes = processes.place()
+        self.seen: list[tuple[int, tuple[float, float]]] = []  # of validation photos: right or not, energy
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for state in checkpoint["lr_schedulers"]:  # OneCycleLR's course; ours is that of the epochs asked for now
@@ -44,10 +47,12 @@ class Loop(L.LightningModule):
         scheduler: Any = self.lr_schedulers()
         for group, rate in zip(scheduler.optimizer.param_groups, scheduler.get_lr(), strict=True):
             group["lr"] = rate  # a resumed run may have another number of epochs
+        if self.processes > 1:
+            begin_alike(self.method)
 
     def on_train_epoch_start(self) -> None:
-        # what a method draws in an epoch depends on its number alone, also in a resumed run
-        torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
+        # what a method draws in an epoch depends on its number and the process alone, also in a resumed run
+        torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch + self.rank * 1_000_000_007)
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
         views, labels, *boxes = batch
@@ -63,6 +68,8 @@ class Loop(L.LightningModule):
                 with torch.autocast(self.device.type, enabled=False):
                     self.manual_backward(loss)
                 terms |= {name: term.detach() for name, term in part.items()}
+        if self.processes > 1:
+            terms = average_step(self.method, terms)
         if self.settings.clip:
             self.clip_gradients(optimiser, self.settings.clip, "norm")
         optimiser.step()
@@ -73,19 +80,29 @@ class Loop(L.LightningModule):
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(labels))
         return total
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.processes > 1 and self.trainer.is_last_batch:  # validation sees one network
+            meet(self.method)
+
     def validation_step(self, batch: Batch) -> None:
         if batch.errors:
             raise WsolError("; ".join(error for _, error in batch.errors))
         with self.shown(batch.images) as images:
             logits = self.method.predict(images).logits
-        right = ranks(logits, batch.targets) < 1
-        self.log("Top1Cls", 100 * right.float().mean(), on_epoch=True, batch_size=len(right))
-        self.energies.append(energy(logits.float(), batch.targets.dtype == torch.bool))
+        right = (ranks(logits, batch.targets) < 1).float()
+        energies = energy(logits.float(), batch.targets.dtype == torch.bool)
+        self.seen += zip(batch.indices.tolist(), zip(right.tolist(), energies.tolist(), strict=True), strict=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Energy5: a twentieth of the validation photos have less energy, and so have most photos of other things."""
-        self.log("Energy5", torch.cat(self.energies).quantile(0.05))
-        self.energies.clear()
+        """Top1Cls, and Energy5: a twentieth of the validation photos have less energy, as most photos of other things.
+
+        Of all photos, which processes share.
+        """
+        seen = dict(processes.gather(self.seen))
+        right, energies = torch.tensor(list(seen.values())).unbind(1)
+        self.log("Top1Cls", 100 * right.mean())
+        self.log("Energy5", energies.quantile(0.05))
+        self.seen.clear()
 
     def configure_optimizers(self) -> Any:
         settings = self.settings

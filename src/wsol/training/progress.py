@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 
 from wsol.show.story import VALIDATION
+from wsol.system import processes
 from wsol.system.console import bar
 
 EVERY = 60.0  # seconds between lines of a log file
@@ -30,7 +31,8 @@ class Progress(L.Callback):
         if self.bar.console.is_terminal or time.monotonic() - self.said < EVERY:
             return
         self.said, done = time.monotonic(), trainer.global_step
-        speed = (done - self.first) * len(batch[0]) / (self.said - self.began)
+        _, shared_by = processes.place()
+        speed = (done - self.first) * shared_by * len(batch[0]) / (self.said - self.began)
         self.bar.console.print(
             f"step {done}/{self.total}  loss {float(outputs['loss']):.3f}  {speed:.1f} photos/s  "
             f"{_clock(self._left(done))} left",

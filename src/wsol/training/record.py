@@ -11,6 +11,7 @@ import torch
 
 from wsol.runs.folder import Run
 from wsol.show.report import write_report
+from wsol.system import processes
 from wsol.system.files import read_json, write_json
 
 FILE = "training.json"
@@ -69,10 +70,12 @@ def note(folder: Path, **entries: Any) -> None:
 
 
 def machine() -> str:
-    """The processor and its cores, or the GPU."""
+    """The processor and its cores, or the GPU, and how many processes trained where there were several."""
+    _, count = processes.place()
+    several = f", {count} processes" if count > 1 else ""
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{_processor()}, {os.cpu_count()} cores"
+        return torch.cuda.get_device_name() + several
+    return f"{_processor()}, {os.cpu_count()} cores{several}"
 
 
 def _processor() -> str:

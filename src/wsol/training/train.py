@@ -8,7 +8,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,7 @@ from wsol.registry import check_key
 from wsol.runs.folder import Run
 from wsol.runs.recipes import recipes_of
 from wsol.runs.settings import Resolved, Settings, resolve
+from wsol.system import processes
 from wsol.system.console import console
 from wsol.system.files import keep_apart, unwritable
 from wsol.system.locks import locked
@@ -42,6 +43,7 @@ from wsol.training.colocated import colocated
 from wsol.training.features import cached
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
+from wsol.training.parallel import Sliced, share_batch_norms
 from wsol.training.progress import Progress
 from wsol.training.record import Record, note
 from wsol.training.resume import STATE, StateFile, check_resumable, epochs_in, learnt
@@ -71,6 +73,8 @@ def train(
         learning rate then follows the schedule of the new number of epochs from there on.
     given: settings (wsol.runs.settings.Settings) and the method's hyper-parameters, over the recipe's.
 
+    Where torchrun started several processes, they share each batch and the validation photos; the first one writes.
+
     Returns the run. Raises WsolError for anything that a user can fix.
     """
     leave_if_imported()
@@ -80,30 +84,38 @@ def train(
     resolved = resolve(methods, recipe, given)
     resolved = replace(resolved, settings=_with_backbone(resolved.settings))
     keep_apart(folder, data)
-    with locked(folder):
-        if learnt(folder) and not resume:
-            raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
+    processes.join()
+    first = processes.place()[0] == 0
+    with ExitStack() as locks, processes.in_touch():
+        with processes.agreed():
+            if first:
+                locks.enter_context(locked(folder))
+            if learnt(folder) and not resume:
+                raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
 
-        L.seed_everything(resolved.settings.seed, workers=True, verbose=False)
-        training, validation = _photos(data, resolved.settings, methods)
-        several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
-        if (background := resolved.settings.background) is not None:
-            check_key(background, classes, f"background: {training.name} has no class")
-        resolved = _with_tree(methods, resolved, classes)
-        run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
-        network = run.build()
-        if resume:
-            check_resumable(run)
-        training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
-        training, boxes = _with_boxes(run, network, training)
-        run.describe()
-        contents = digests(training)
-        run.keep_photos(contents)
-        note(folder, data=str(data) if isinstance(data, str | Path) else None, recipe=recipe and str(recipe))
-        say_twice(training, contents)
-        meant = methods.learns_from == "validation boxes"
-        say_shared(training, validation, data if isinstance(data, str | Path) else None, meant)
+            L.seed_everything(resolved.settings.seed, workers=True, verbose=False)
+            training, validation = _photos(data, resolved.settings, methods)
+            several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
+            if (background := resolved.settings.background) is not None:
+                check_key(background, classes, f"background: {training.name} has no class")
+            resolved = _with_tree(methods, resolved, classes)
+            run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
+            network = run.build()
+            if resume:
+                check_resumable(run)
+            training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
+        training, boxes = processes.first_then_others(lambda: _with_boxes(run, network, training))
+        with processes.agreed():
+            if first:
+                run.describe()
+                contents = digests(training)
+                run.keep_photos(contents)
+                note(folder, data=str(data) if isinstance(data, str | Path) else None, recipe=recipe and str(recipe))
+                say_twice(training, contents)
+                meant = methods.learns_from == "validation boxes"
+                say_shared(training, validation, data if isinstance(data, str | Path) else None, meant)
         fit(run, network, training, validation, resume, boxes)
+        processes.gather([])  # the first one has written everything
         return run
 
 
@@ -114,38 +126,45 @@ def fit(
 
     boxes: of the training photos, for a method that learns from such.
     """
-    settings, folder = run.resolved.settings, run.folder
+    settings, folder, first = run.resolved.settings, run.folder, processes.place()[0] == 0
     state = folder / STATE
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
+    if len(set(processes.gather([begun]))) > 1:
+        raise WsolError(f"{state}: not all processes see it; give an --output that all of them share")
     batch_size, workers = _batch_size(settings, training, method.together), settings.workers
-    order = _order(training, method.together, settings.seed, begun)
-    loop = Loop(method, settings, len(order) // batch_size)
+    order = Sliced(_order(training, method.together, settings.seed, begun), batch_size)
+    if settings.sync_batch_norm and order.processes > 1:
+        share_batch_norms(method)
+    loop = Loop(method, settings, len(order) // order.size)
     views = TrainingImages(training, settings.image_size, settings.seed, boxes)
     check_views = EvaluationImages(validation, settings.image_size)
-    if settings.freeze != "none":
+    if settings.freeze != "none" and first:
         console.print(_learning(method), highlight=False, soft_wrap=True)
     if settings.cache_features and settings.epochs:
-        views, check_views = cached(loop, folder, training, validation, boxes)
+        views, check_views = processes.first_then_others(lambda: cached(loop, folder, training, validation, boxes))
         workers = 0
-    batches = Loader(views, batch_size, workers, order, drop_last=True)
-    checking = Loader(check_views, settings.batch_size, workers, collate=collate)
+    batches = Loader(views, order.size, workers, order, drop_last=True)
+    looked_at = processes.share(len(validation)) or range(min(len(validation), 1))  # all processes look at something
+    checking = Loader(check_views, settings.batch_size, workers, looked_at, collate)
     checkpoints = Checkpoints(run, method, validation)
     record = Record(run, {"training": len(training), "validation": len(validation)}, resume)
-    if settings.epochs == 0:
+    if settings.epochs == 0 and first:
         checkpoints.save_untrained()
         record.begin()
         record.write()
+    if settings.epochs == 0:
         return
-    watching = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
+    device = processes.device()
+    watching: list[L.Callback] = [BoxWatch(run, method, validation)] if settings.watch_boxes else []
     if settings.pseudo_truth is not None:
         watching.append(BoxWatch(run, method, PseudoTruth(validation, settings.pseudo_truth), "PseudoBoxAcc"))
     with _quiet(), explained():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             precision="bf16-mixed" if use_bf16(settings.precision) else "32-true",
-            callbacks=[Progress(), *watching, record, checkpoints],
-            logger=[TensorBoardLogger(folder, "", "")] if find_spec("tensorboard") else [],
+            callbacks=[Progress(), *watching, record, checkpoints] if first else watching,
+            logger=[TensorBoardLogger(folder, "", "")] if find_spec("tensorboard") and first else [],
             log_every_n_steps=10,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -153,7 +172,7 @@ def fit(
             num_sanity_val_steps=0,
             plugins=[StateFile()],
             accelerator="auto",
-            devices=1,
+            devices=1 if device.index is None else [device.index],
         )
         try:
             trainer.fit(loop, batches, checking, ckpt_path=state if resume else None, weights_only=True)
@@ -180,17 +199,26 @@ def _order(training: Dataset, together: int, seed: int, epoch: int) -> Shuffled:
 
 
 def _batch_size(settings: Settings, training: Dataset, together: int) -> int:
-    """As asked, or as many photos as there are, in whole groups of photos that stay together."""
+    """As asked, or as many photos as there are, in whole groups of photos that stay together, as many a process."""
+    _, count = processes.place()
     if settings.batch_size % together:
         raise WsolError(
             f"batch_size {settings.batch_size}: the method takes {together} photos of a class at a time; "
             f"give a multiple of {together}"
         )
+    if settings.batch_size % (together * count):
+        raise WsolError(
+            f"batch_size {settings.batch_size}: {count} processes share it; give a multiple of {together * count}"
+        )
     if len(training) >= settings.batch_size:
         return settings.batch_size
     if not len(training):
         raise WsolError(f"{training.name}: no training photo is left; check the data set with wsol data check")
-    held = max(len(training) // together, 1) * together
+    if count > 1 and len(training) < together * count:
+        raise WsolError(
+            f"{training.name}: {len(training)} training photos are too few for {count} processes; start fewer"
+        )
+    held = max(len(training) // (together * count), 1) * together * count
     warnings.warn(
         f"{training.name}: {len(training)} training photos do not fill a batch of {settings.batch_size}: "
         f"each batch holds {held}",
@@ -265,8 +293,9 @@ def _with_boxes(run: Run, method: Method, training: Dataset) -> tuple[Dataset, T
         if settings.pseudo_boxes is not None:
             raise WsolError(f"{title} learns from true boxes; leave --pseudo-boxes out")
         boxed, boxes = with_true_boxes(training)
-        said = f"the true boxes of {len(boxed)} of {len(training)} validation photos, and no training photo"
-        console.print(f"{title} learns from {said}", highlight=False, soft_wrap=True)
+        if processes.place()[0] == 0:
+            said = f"the true boxes of {len(boxed)} of {len(training)} validation photos, and no training photo"
+            console.print(f"{title} learns from {said}", highlight=False, soft_wrap=True)
         return boxed, boxes
     asked, path = "pseudo_boxes" in method.asked, settings.pseudo_boxes
     if path is not None and not asked:

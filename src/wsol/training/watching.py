@@ -12,6 +12,7 @@ from wsol.methods.contract import Method
 from wsol.metrics import CLOVA, SIZE, BoxAccuracy
 from wsol.readouts.contract import Own
 from wsol.runs.folder import Run
+from wsol.system import processes
 
 
 class BoxWatch(L.Callback):
@@ -34,13 +35,14 @@ class BoxWatch(L.Callback):
         if not boxed:
             raise WsolError(f"{validation.name}: no validation photo has a box; leave out --watch-boxes")
         views = EvaluationImages(self.cases, settings.image_size)
-        self.batches = Loader(views, settings.batch_size, settings.workers, boxed, collate)
+        mine = [boxed[place] for place in processes.share(len(boxed))]
+        self.batches = Loader(views, settings.batch_size, settings.workers, mine, collate)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pl_module.log(self.name, self.accuracy())
 
     def accuracy(self) -> float:
-        """In percent, of the network as it is now."""
+        """In percent, of the network as it is now; of all photos, which processes share."""
         metric, cases = BoxAccuracy(), self.cases
         for batch in self.batches:
             labels = torch.tensor([cases.samples[index].label for index in batch.indices.tolist()])
