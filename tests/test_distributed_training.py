@@ -315,6 +315,22 @@ def test_one_process_speaks_for_all_and_ends_all(tmp_path: Path) -> None:
     assert "Traceback" not in said and not (tmp_path / "fails" / ".wsol.lock").exists()
 
 
+def test_who_is_ended_is_told_how_several_processes_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(creatures, "COUNTS", {"train": 8, "val": 4, "test": 4})
+    monkeypatch.setattr(CAM, "loss", interrupted)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
+    with pytest.raises(SystemExit):
+        main([*COMMAND, str(tmp_path / "run")])
+    words = "torchrun --nnodes 3 --nproc-per-node 2 -m wsol train cam creatures"
+    assert f"stopped in the first epoch; continue with: {words} " in capsys.readouterr().err
+
+
 @drawn(st.integers(1, 4), st.integers(1, 5), st.integers(0, 40), st.integers(0, 3), st.booleans())
 def test_slices_together_are_the_batches_of_one_process(
     count: int, size: int, photos: int, seed: int, paired: bool
