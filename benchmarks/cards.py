@@ -59,7 +59,7 @@ def settings(method: Entry) -> str:
         symbol = found[1] if found else name if name in GREEK else ""
         meaning = said[name][found.end() :] if found else said[name]
         rows.append([f"`{name}`", f"`{option.default}`", letters(symbol), letters(meaning)])
-    return table(["setting", "default", "paper", "meaning"], rows)
+    return table(["setting", "default", "paper", "meaning"], rows) if rows else "It has none of its own."
 
 
 def measured(method: Entry, results: Path) -> str:

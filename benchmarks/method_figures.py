@@ -248,6 +248,18 @@ DRAWINGS = {
         },
         ("x -- backbone -- S -- head -- boxes -- distance", "run ~| distance", "boxes -- map"),
     ),
+    "fewshot": Drawing(
+        {
+            "boxes": Node("train", 2.3, 0, "true boxes of a few\nvalidation photos x", 140),
+            "x": photo(0.6, 1),
+            "backbone": Node("test", 2.3, 1, "backbone"),
+            "S": tensor(3.6, 1, "S"),
+            "head": Node("test", 5.2, 1, "head\n1×1 convolution,\none channel, sigmoid", 140),
+            "map": Node("found", 7.8, 1, "heatmap\nfor every class", 120),
+            "bce": Node("loss", 10.72, 1, "BCE of each cell\nwith the share that\nboxes cover", 160),
+        },
+        ("x -- backbone -- S -- head -- map -- bce", "boxes ~| bce"),
+    ),
     "nlccam": Drawing(
         {
             "x": photo(0.6, 1),

@@ -52,7 +52,7 @@ def files(folder: Path) -> list[Path]:
     return sorted((folder / FOLDER).glob("*.npy"))
 
 
-@pytest.mark.parametrize("method", ["eil", "bas", "trilite", "adl+cam"])
+@pytest.mark.parametrize("method", ["eil", "bas", "trilite", "adl+cam", "fewshot"])
 def test_cached_and_uncached_training_have_equal_losses(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +94,14 @@ def test_pseudo_boxes_follow_the_mirror_image() -> None:
         assert box.tolist() == ([16, 16, 24, 32] if mirrored else [8, 16, 16, 32])
     assert 8 <= sum(map(views.mirrored, range(32))) <= 24
     assert isinstance(views, TrainingImages)
+
+
+def test_several_boxes_of_a_photo_follow_the_mirror_image_too() -> None:
+    boxes = torch.tensor([[0.25, 0.5, 0.5, 1.0], [0.0, 0.0, 0.125, 0.25]]).expand(16, -1, -1)
+    views = WholeImages(photos(), 32, 0, boxes)
+    for place in range(32):
+        mirrored = [[16, 16, 24, 32], [28, 0, 32, 8]]
+        assert views[place][2].tolist() == (mirrored if views.mirrored(place) else [[8, 16, 16, 32], [0, 0, 4, 8]])
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -44,9 +44,8 @@ def test_every_recipe_builds_and_takes_a_step(name: str, recipe: str, tmp_path) 
     labels = torch.arange(classes) < torch.tensor([[1], [2]]) if several else torch.randint(classes, (2,))
     boxes = torch.tensor([[10.0, 20.0, 80.0, 90.0]]).repeat(2, 1)
     progress = 1.0 if name == "gcnet" else 0.0  # its detector learns once the classifier has
-    asked = {
-        name: value for name, value in {"progress": progress, "pseudo_boxes": boxes}.items() if name in method.asked
-    }
+    given = {"progress": progress, "pseudo_boxes": boxes, "true_boxes": boxes[:, None]}
+    asked = {name: given[name] for name in method.asked}
     for part in method.loss_parts(torch.rand(2, 3, side, side), labels, **asked):
         loss = sum(part.values())
         loss.backward()

@@ -104,3 +104,19 @@ def test_the_confusion_of_classes_counts_what_was_said_of_each() -> None:
     for index, (label, best) in enumerate([(0, 0), (0, 2), (0, 2), (2, 2), (1, None)]):
         tally.update(scored, index, label, rank=int(label != best), best=best)
     assert tally.figures(["a & b", "b", "c"])["Confusion"] == {"a & b": {"a & b": 1, "c": 2}, "c": {"c": 1}}
+
+
+def test_classes_that_no_image_has_take_no_room_and_change_nothing() -> None:
+    """Six images and a label of 9,999: as with the labels 0 and 1 alone, but for the list of classes."""
+    rng = np.random.default_rng(1)
+    photos = [(rng.random(SIZE), Truth(np.array([[50.0, 50, 120, 150]]), rng.random(SIZE) > 0.5)) for _ in range(6)]
+    tallies = [Tally(2, 0.2, replicates=4), Tally(10_000, 0.2, replicates=4, occurring={9_999, 3})]
+    for tally, labels in zip(tallies, ((0, 1), (3, 9_999)), strict=True):
+        for index, (heatmap, truth) in enumerate(photos):
+            tally.update(tally.score(heatmap, truth, SIZE), index, labels[index % 2], rank=index)
+    few, many = (tally.figures([str(label) for label in range(tally.classes)]) for tally in tallies)
+    assert len(tallies[1].boxes[""].changes) == len(tallies[1].pixels[""].inside) == 2 + 4
+    assert many["PerClass"]["9999"] == few["PerClass"]["1"] and many["PerClass"]["9998"]["images"] == 0
+    for name in few.keys() - {"PerClass", "Top5Cls", "Top5Loc", "MaxTop5Loc", "Interval95", "CentreBox", "WholeImage"}:
+        assert str(many[name]) == str(few[name]), name
+    assert many["Interval95"]["MaxBoxAcc"] == few["Interval95"]["MaxBoxAcc"]

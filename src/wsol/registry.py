@@ -48,6 +48,7 @@ OURS: dict[Kind, dict[str, str]] = {
         "trilite": "wsol.methods.trilite:TriLite",
         "tscam": "wsol.methods.tscam:TSCAM",
         "gcnet": "wsol.methods.gcnet:GCNet",
+        "fewshot": "wsol.methods.fewshot:FewShot",
     },
     "backbones": {
         "vgg16": "wsol.backbones.vgg:VGG16",

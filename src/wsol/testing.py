@@ -128,7 +128,8 @@ def small_batch(photos: int = 4) -> tuple[Tensor, Tensor]:
 def asked_by(method: Method, photos: int = 4, progress: float = 1.0) -> dict[str, Any]:
     """What the loss declares beside images and labels."""
     boxes = torch.tensor([[4.0, 8.0, 20.0, 28.0]]).expand(photos, -1) + torch.arange(float(photos))[:, None]
-    return {name: {"progress": progress, "pseudo_boxes": boxes}[name] for name in method.asked}
+    given = {"progress": progress, "pseudo_boxes": boxes, "true_boxes": boxes[:, None]}
+    return {name: given[name] for name in method.asked}
 
 
 def losses(method: Method, images: Tensor, labels: Labels) -> Terms:
@@ -146,6 +147,13 @@ def settings_are_explained_and_have_defaults(subject: Subject) -> None:
             name = setting.name
             subject.must(setting.default is not inspect.Parameter.empty, f"the setting {name!r} has no default")
             subject.must(re.search(rf"(?m)^{name}: \S", told), f"no docstring has a line `{name}: what it is`")
+
+
+def true_boxes_go_to_methods_that_say_so(subject: Subject) -> None:
+    says = subject.kinds[-1].learns_from == "validation boxes"
+    asks = "true_boxes" in subject.built().asked
+    subject.must(says or not asks, "the loss asks for true_boxes, but learns_from is not 'validation boxes'")
+    subject.must(asks or not says, "learns_from is 'validation boxes', but the loss asks for no true_boxes")
 
 
 def loss_is_finite_and_reaches_every_parameter(subject: Subject) -> None:
@@ -295,6 +303,7 @@ def mixed_precision_gives_a_finite_loss(subject: Subject) -> None:
 
 CHECKS = (
     settings_are_explained_and_have_defaults,
+    true_boxes_go_to_methods_that_say_so,
     loss_is_finite_and_reaches_every_parameter,
     training_in_parts_is_training_at_once,
     heatmaps_answer_for_any_classes_in_any_order,

@@ -46,9 +46,7 @@ def test_lists_that_leave_out_the_suffix_find_their_photos(tmp_path: Path) -> No
 def test_photos_without_a_box_are_counted_and_named(tmp_path: Path) -> None:
     path = written(tmp_path / "results.jsonl", entry("a/1.jpg", [10, 5, 60, 45]))
     ids = ["a/1.jpg", *(f"train/{index}.jpg" for index in range(7))]
-    with pytest.raises(
-        WsolError, match=r"7 of 8 training photos have no box: train/0.jpg, .*train/4.jpg and 2 more; locate"
-    ):
+    with pytest.raises(WsolError, match=r"7 of 8 photos have no box: train/0.jpg, .*train/4.jpg and 2 more; locate"):
         read_pseudo_boxes(path, ids)
 
 
@@ -107,3 +105,11 @@ def test_training_images_with_boxes_show_what_they_show_without() -> None:
         assert torch.equal(view, plain[place][0]) and label == plain[place][1]
         chance = torch.Generator().manual_seed(1_000_000_007 + place)
         assert torch.equal(box, training_box(boxes[place % 6], 32, chance))
+
+
+def test_each_of_several_boxes_goes_where_it_would_go_alone() -> None:
+    boxes = torch.rand(3, 4).sort(1).values
+    for seed in range(5):
+        together = training_box(boxes, 56, torch.Generator().manual_seed(seed))
+        for box, expected in zip(together, boxes, strict=True):
+            assert torch.equal(box, training_box(expected, 56, torch.Generator().manual_seed(seed)))

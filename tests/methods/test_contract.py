@@ -30,7 +30,7 @@ QUIET = {
     "tscam": {"drop_path": 0.0},
 }
 ATTENTIVE = {"tscam"}  # on a transformer whatever network is asked for
-AGNOSTIC = {"sltnet", "regressor", "trilite", "nlccam", "gcnet"}  # one heatmap for all classes
+AGNOSTIC = {"sltnet", "regressor", "fewshot", "trilite", "nlccam", "gcnet"}  # one heatmap for all classes
 
 
 def made(name: str, backbone, **options) -> Method:
@@ -119,7 +119,7 @@ def test_prediction_has_the_logits_that_training_judges(name: str, term: str) ->
         torch.nn.init.normal_(head.classifier.weight)
     expected = cross_entropy(network.predict(images).logits, labels)
     torch.testing.assert_close(losses(network, images, labels)[term], expected)
-    assert set(NAMES) - {"regressor"} == {mark[0] for mark in TOLD}
+    assert set(NAMES) - {"regressor", "fewshot"} == {mark[0] for mark in TOLD}
 
 
 TOLD = test_prediction_has_the_logits_that_training_judges.pytestmark[0].args[1]
@@ -202,6 +202,15 @@ class AsksAtTestWithoutAWord(CAM):
         return super().heatmaps(prediction, classes) ** power
 
 
+class TakesTrueBoxesInSilence(CAM):
+    def loss(self, images, labels, true_boxes=None):
+        return super().loss(images, labels)
+
+
+class ForgetsItsTrueBoxes(CAM):
+    learns_from = "validation boxes"
+
+
 class LosesAPart(CAM):
     def loss_parts(self, images, labels):
         yield {"classification": 2 * super().loss(images, labels)["classification"]}
@@ -251,6 +260,8 @@ class TrainsWhatIsFrozen(CAM):
         (HasNoDefault, "'strength' has no default"),
         (ExplainsNothing, "no docstring has a line `strength"),
         (AsksAtTestWithoutAWord, "no docstring has a line `power"),
+        (TakesTrueBoxesInSilence, "but learns_from is not"),
+        (ForgetsItsTrueBoxes, "but the loss asks for no true_boxes"),
         (LosesAPart, "differs between loss_parts and loss"),
         (OverflowsInHalfPrecision, "under bf16"),
     ],

@@ -15,6 +15,8 @@ AROUND = [name for name in NAMES if issubclass(registry.find("methods", name), A
 SENSELESS = {
     ("cutmix", "regressor"): "CutMix mixes the labels of classes, and Regressor has no head of class maps",
     ("ega", "regressor"): "EGA attacks the scores of classes .*, and Regressor has no head of class maps",
+    ("cutmix", "fewshot"): "CutMix mixes the labels of classes, and FewShot has no head of class maps",
+    ("ega", "fewshot"): "EGA attacks the scores of classes .*, and FewShot has no head of class maps",
     ("cutmix", "trilite"): "CutMix mixes the labels of classes, and TriLite has no head of class maps",
     ("ega", "trilite"): "EGA attacks the scores of classes .*, and TriLite has no head of class maps",
 } | {(name, name): "goes around a method once" for name in AROUND}

@@ -18,6 +18,7 @@ TABLE = {
     "meil": {"intact": CLASSES, "erased_a": CLASSES, "erased_b": CLASSES},
     "sltnet": {"classification": CLASSES, "consistency": CLASSES},
     "regressor": {"box": REST | {"box_head"}},
+    "fewshot": {"cover": CLASSES},
     "bas": {
         "classification": CLASSES,
         "foreground": CLASSES | MASK,

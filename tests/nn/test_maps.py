@@ -148,6 +148,7 @@ def test_a_box_on_a_grid_is_the_share_of_each_cell_that_it_covers(seed: int) -> 
     boxes = torch.cat([torch.minimum(corners[:, :2], corners[:, 2:]), torch.maximum(corners[:, :2], corners[:, 2:])], 1)
     for grid, box in zip(drawn(boxes, 5), boxes.tolist(), strict=True):
         torch.testing.assert_close(grid, oracle.drawn(box, 5))
+    assert torch.equal(drawn(boxes.expand(2, 3, 4), 5), drawn(boxes, 5).expand(2, 3, 5, 5))
 
 
 def test_a_box_along_the_cells_fills_them() -> None:

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from oracles.maps import channel_mean, cross_entropy, erase, min_max, strongest, upsampled
+from oracles.maps import channel_mean, cross_entropy, drawn, erase, min_max, strongest, upsampled
 from oracles.networks import class_token_attention
 from torch import Tensor
 
@@ -209,6 +209,20 @@ def tscam(method, images: Tensor, labels: list[int]) -> tuple[float, list[Tensor
         loss += cross_entropy(semantic.mean((1, 2)), label)
         maps.append(semantic[label] * class_token_attention(network, x).sum((0, 1)).view(rows, columns))
     return loss / len(labels), maps
+
+
+def fewshot(method, images: Tensor, boxes: list[list[list[float]]]) -> float:
+    """The few-shot baseline's loss, cell by cell; boxes are shares of the image, several of each."""
+    terms = []
+    for image, own in zip(images, boxes, strict=True):
+        features = method.backbone(image[None])[0]
+        for y in range(features.shape[1]):
+            for x in range(features.shape[2]):
+                covered = max(drawn(box, features.shape[1])[y, x].item() for box in own)
+                score = (method.head.weight[0, :, 0, 0] * features[:, y, x]).sum() + method.head.bias[0]
+                says = 1 / (1 + math.exp(-score.item()))
+                terms.append(-covered * math.log(says) - (1 - covered) * math.log(1 - says))
+    return sum(terms) / len(terms)
 
 
 def gcnet(method, images: Tensor, labels: list[int]) -> dict[str, float]:

@@ -46,6 +46,7 @@ WAYS = {
     "trilite": "own",
     "tscam": "own",
     "gcnet": "own",
+    "fewshot": "own",
 }
 
 

@@ -29,17 +29,17 @@ def training_view(image: Image.Image, size: int, chance: torch.Generator) -> Flo
     return to_tensor(_cropped(image, size, chance))
 
 
-def training_box(box: Float[Tensor, "4"], size: int, chance: torch.Generator) -> Float[Tensor, "4"]:
-    """Where a box lies in the `training_view` of the same chance: x0 y0 x1 y1 in pixels of the view.
+def training_box(box: Float[Tensor, "*m 4"], size: int, chance: torch.Generator) -> Float[Tensor, "*m 4"]:
+    """Where one box or several lie in the `training_view` of the same chance: x0 y0 x1 y1 in pixels of the view.
 
-    It is cut at the view's edges; of a box that lies outside, only an edge is left.
+    They are cut at the view's edges; of a box that lies outside, only an edge is left.
 
-    box: (4,) x0 y0 x1 y1 as shares of the photo.
+    box: (4,) or (m, 4) x0 y0 x1 y1 as shares of the photo.
     size: The side of the view in pixels.
     chance: As that of the view.
     """
-    shares = BoundingBoxes(box[None], format="XYXY", canvas_size=(1, 1))  # type: ignore[call-overload]
-    return _cropped(shares, size, chance).as_subclass(Tensor)[0]
+    shares = BoundingBoxes(box.view(-1, 4), format="XYXY", canvas_size=(1, 1))  # type: ignore[call-overload]
+    return _cropped(shares, size, chance).as_subclass(Tensor).view_as(box)
 
 
 def _cropped(shown: Any, size: int, chance: torch.Generator) -> Any:
@@ -97,15 +97,13 @@ class TrainingImages(torch.utils.data.Dataset):
     photos: The data set.
     size: S, the side of a view in pixels.
     seed: Other seeds give other crops.
-    pseudo_boxes: A box for each photo, x0 y0 x1 y1 as shares of it. Each then comes third, (4,) in pixels of the view.
+    boxes: A box or several for each photo, x0 y0 x1 y1 as shares of it. They then come third, in pixels of the view.
 
     Raises WsolError, naming the file, for a photo that cannot be read.
     """
 
-    def __init__(
-        self, photos: Dataset, size: int, seed: int = 0, pseudo_boxes: Float[Tensor, "n 4"] | None = None
-    ) -> None:
-        self.photos, self.size, self.seed, self.pseudo_boxes = photos, size, seed, pseudo_boxes
+    def __init__(self, photos: Dataset, size: int, seed: int = 0, boxes: Float[Tensor, "n *m 4"] | None = None) -> None:
+        self.photos, self.size, self.seed, self.boxes = photos, size, seed, boxes
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -113,14 +111,14 @@ class TrainingImages(torch.utils.data.Dataset):
     def __getitem__(self, place: int) -> tuple[Tensor, int | Tensor] | tuple[Tensor, int | Tensor, Tensor]:
         index = place % len(self.photos)
         view, label = self.view(index, place), target(self.photos, index)
-        if self.pseudo_boxes is None:
+        if self.boxes is None:
             return view, label
-        return view, label, self.box(self.pseudo_boxes[index], place)
+        return view, label, self.box(self.boxes[index], place)
 
     def view(self, index: int, place: int) -> Float[Tensor, "3 S S"]:
         return training_view(self.photos.reduced(index, self.size)[0], self.size, self.chance(place))
 
-    def box(self, box: Float[Tensor, "4"], place: int) -> Float[Tensor, "4"]:
+    def box(self, box: Float[Tensor, "*m 4"], place: int) -> Float[Tensor, "*m 4"]:
         return training_box(box, self.size, self.chance(place))
 
     def chance(self, place: int) -> torch.Generator:
@@ -134,9 +132,9 @@ class WholeImages(TrainingImages):
         view = evaluation_view(self.photos.reduced(index, self.size)[0], self.size)
         return view.flip(-1) if self.mirrored(place) else view
 
-    def box(self, box: Float[Tensor, "4"], place: int) -> Float[Tensor, "4"]:
-        x0, y0, x1, y1 = box * self.size
-        return torch.stack([self.size - x1, y0, self.size - x0, y1] if self.mirrored(place) else [x0, y0, x1, y1])
+    def box(self, box: Float[Tensor, "*m 4"], place: int) -> Float[Tensor, "*m 4"]:
+        x0, y0, x1, y1 = (box * self.size).unbind(-1)
+        return torch.stack([self.size - x1, y0, self.size - x0, y1] if self.mirrored(place) else [x0, y0, x1, y1], -1)
 
     def mirrored(self, place: int) -> bool:
         return bool(torch.rand((), generator=self.chance(place)) < 0.5)

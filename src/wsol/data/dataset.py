@@ -34,7 +34,7 @@ SPLIT_NAMES: dict[str, Split] = {
 
 @dataclass(frozen=True)
 class Truth:
-    """Where the object really is; read by evaluation. Training reads it only to watch, if asked to.
+    """Where the object really is; read by evaluation. Training reads it to watch, if asked to, and for `learns_from`.
 
     boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image; no rows where the set has none for this image.
     mask: true where the object is, in pixels of the original image, or None.
@@ -77,7 +77,7 @@ class Dataset(ABC):
         numbers of a box mean, or None) that it needs, by these names.
         It sets `name`, `classes` and `samples`, and `has_boxes` where there are boxes. It raises WsolError, naming
         the file, for files that are wrong, and NoSplit for a split that is not there.
-    truth: boxes and masks of one photo. Only evaluation asks for it: open their files here, not in `__init__`.
+    truth: boxes and masks of one photo. Few ask for it, see `Truth`: open their files here, not in `__init__`.
 
     It may override `image` and `size` where a photo is not simply a file, `truth_of` where photos hold several
     classes, `said_size` and `notes`. `image` is called from several threads and processes.

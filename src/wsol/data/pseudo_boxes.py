@@ -54,7 +54,7 @@ class PseudoTruth(Chosen):
     Raises WsolError as `read_pseudo_boxes` does.
     """
 
-    has_boxes = True
+    has_boxes = True  # type: ignore[assignment]
 
     def __init__(self, photos: Dataset, path: str | Path) -> None:
         super().__init__(photos, list(range(len(photos))))

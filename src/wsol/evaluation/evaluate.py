@@ -139,7 +139,8 @@ def evaluate(
         if origin and usual and validation.fingerprint() == origin.validation:
             _keep(origin, float(chosen[0]), localizer.facts["checkpoint"], len(validation), source)
     value, source = chosen or ("auto", "auto")
-    tally, cases = Tally(len(photos.classes), value, conventions), Cases(photos)
+    cases = Cases(photos)
+    tally = Tally(len(photos.classes), value, conventions, occurring=_labels(cases))
     seen = looked_at(localizer, cases, conventions, batch_size, workers, ten_crop, skip=skip)
     if write_maps is not None:
         seen = written(seen, cases, Path(write_maps))
@@ -204,7 +205,8 @@ def evaluate_maps(
         check_threshold(threshold)
     source = "given" if threshold is not None else "protocol" if conventions.threshold is not None else "default"
     threshold = threshold if threshold is not None else conventions.threshold or FIELD_THRESHOLD
-    tally = Tally(len(photos.classes), threshold, conventions, classified=bool(score_maps.best))
+    known = bool(score_maps.best)
+    tally = Tally(len(photos.classes), threshold, conventions, classified=known, occurring=_labels(photos))
     count(tally, photos, stored(score_maps, photos))
     score_maps.warn()
     about = {"method": Path(maps).name, "maps": str(maps), "data": str(root), "split": metadata.name}
@@ -232,6 +234,10 @@ def count(tally: Tally, photos: Dataset, seen: Iterable[Seen]) -> None:
                 _counted(tally, photos, *waiting.popleft())
         while waiting:
             _counted(tally, photos, *waiting.popleft())
+
+
+def _labels(photos: Dataset) -> set[int]:
+    return {sample.label for sample in photos.samples}
 
 
 def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:

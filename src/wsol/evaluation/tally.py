@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,7 +68,8 @@ class Tally:
     `tally.update(tally.score(heatmap, truth, size), index, label, rank)`.
 
     classes: how many. threshold: the fixed one, or "auto". protocol: the conventions. classified: whether ranks are
-    known; else Cls, Top-k Loc and WrongClass are None. replicates: of the bootstrap behind `Interval95`.
+    known; else Cls, Top-k Loc and WrongClass are None. replicates: of the bootstrap behind `Interval95`. occurring: the
+    classes that images may have, see `Counts`.
     """
 
     def __init__(
@@ -78,15 +79,16 @@ class Tally:
         protocol: Protocol = CLOVA,
         classified: bool = True,
         replicates: int = REPLICATES,
+        occurring: Collection[int] | None = None,
     ) -> None:
         self.classes, self.protocol, self.classified = classes, protocol, classified
         self.threshold: Threshold = threshold
-        self.classification = Classification(classes, replicates, protocol.over_classes)
+        self.classification = Classification(classes, replicates, protocol.over_classes, occurring)
         self.precision = MeanPrecision(classes)
-        self.on_part = PeakOnPart(protocol, classes, replicates)
+        self.on_part = PeakOnPart(protocol, classes, replicates, occurring)
         drawn = {"": replicates} | dict.fromkeys(BASELINES, 0)
-        self.boxes = {who: BoxAccuracy(0.001, threshold, protocol, classes, n) for who, n in drawn.items()}
-        self.pixels = {who: PixelPrecision(0.001, protocol, classes, n) for who, n in drawn.items()}
+        self.boxes = {who: BoxAccuracy(0.001, threshold, protocol, classes, n, occurring) for who, n in drawn.items()}
+        self.pixels = {who: PixelPrecision(0.001, protocol, classes, n, occurring) for who, n in drawn.items()}
         self.counted: list[int] = []
         self.named: Counter[tuple[int, int]] = Counter()  # (true class, the network's best): how many images
         self.best: list[Shown] = []

@@ -72,7 +72,7 @@ def function(name: str, classes: list[str]) -> dict:
             },
         },
         "spec": {
-            "description": f"boxes by wsol, learnt without boxes ({name})",
+            "description": f"boxes by wsol ({name})",
             "runtime": "python:3.11",
             "handler": "main:handler",
             "eventTimeout": "60s",

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from wsol.registry import register
 
 Images = Float[Tensor, "b 3 H W"]
 Terms = dict[str, Tensor]
-ASKED = frozenset({"progress", "pseudo_boxes"})  # what a loss may declare beside images and labels
+LearnsFrom = Literal["labels", "validation boxes"]
+ASKED = frozenset({"progress", "pseudo_boxes", "true_boxes"})  # what a loss may declare beside images and labels
 
 
 @dataclass
@@ -40,12 +41,15 @@ class Method(nn.Module):
     derived from these two signatures and the class's docstring. Images are RGB in [0, 1]; the backbone normalises them.
 
     backbone: the network whose weights were trained before.
+    learns_from: "labels" of the training photos; no true box is then opened. Or "validation boxes": the true boxes of
+        the validation photos that have some, and no training photo. Such a method's loss declares `true_boxes`.
     settings: defaults of training settings, where its paper needs others than most.
     together: how many photos of one class stand side by side in each training batch; 1 for any order.
     all_learn_from: share of the training after which all of the network learns; no epoch before it counts as the best.
     """
 
     backbone: Backbone
+    learns_from: ClassVar[LearnsFrom] = "labels"
     settings: ClassVar[dict[str, Any]] = {}
     together: int = 1
     all_learn_from: float = 0.0
@@ -53,8 +57,9 @@ class Method(nn.Module):
     def loss(self, images: Images, labels: Labels) -> Terms:
         """Named terms, already weighted: training minimises their sum and logs each.
 
-        May declare `progress: float = 1.0` too, the share of the training that is done, for ramps; and
-        `pseudo_boxes: Float[Tensor, "b 4"] | None = None`, x0 y0 x1 y1 in pixels of the images, which another run gave.
+        May declare `progress: float = 1.0` too, the share of the training that is done, for ramps; and boxes, x0 y0 x1
+        y1 in pixels of the images: `pseudo_boxes: Float[Tensor, "b 4"] | None = None`, which another run gave, or with
+        `learns_from = "validation boxes"` true ones, `true_boxes: Float[Tensor, "b m 4"] | None = None`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
@@ -86,8 +91,8 @@ class Method(nn.Module):
 
     @property
     def asked(self) -> frozenset[str]:
-        """Which of `progress` and `pseudo_boxes` the loss declares."""
+        """Which of `progress`, `pseudo_boxes` and `true_boxes` the loss declares."""
         return ASKED & set(inspect.signature(self.loss).parameters)
 
 
-__all__ = ["Backbone", "Images", "Labels", "Method", "Prediction", "Terms", "cross_entropy", "register"]
+__all__ = ["Backbone", "Images", "Labels", "LearnsFrom", "Method", "Prediction", "Terms", "cross_entropy", "register"]

@@ -8,7 +8,7 @@ from typing import Any
 from wsol import registry
 from wsol.errors import WsolError
 from wsol.methods.around import Around
-from wsol.methods.contract import Backbone, Method
+from wsol.methods.contract import Backbone, LearnsFrom, Method
 from wsol.registry import Entry
 
 Options = dict[str, inspect.Parameter]
@@ -59,6 +59,11 @@ class Stack:
     def inside(self) -> dict[str, Any]:
         """What a method that stands alone sets of the CAM that it goes around."""
         return self.kinds[0].inside if self.alone else {}  # type: ignore[attr-defined]
+
+    @property
+    def learns_from(self) -> LearnsFrom:
+        """What the innermost method learns from."""
+        return self.kinds[-1].learns_from
 
     @property
     def settings(self) -> dict[str, Any]:

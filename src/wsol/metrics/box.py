@@ -1,5 +1,6 @@
 """How well boxes are found: MaxBoxAcc, MaxBoxAccV2, the Top-k localization scores, and which errors are made."""
 
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ class BoxAccuracy(Counts):
 
     interval: step between the thresholds tried.
     threshold: the fixed one in [0, 1], for GTKnownLoc, Top1Loc, Top5Loc and the errors, which need not be among those
-    tried; or "auto", see `wsol.boxes.rule.cut`. classes, replicates: see `Counts`.
+    tried; or "auto", see `wsol.boxes.rule.cut`. classes, replicates, occurring: see `Counts`.
     Raises WsolError when the threshold is neither.
     """
 
@@ -57,6 +58,7 @@ class BoxAccuracy(Counts):
         protocol: Protocol = CLOVA,
         classes: int = 1,
         replicates: int = 0,
+        occurring: Collection[int] | None = None,
     ):
         check_threshold(threshold)
         tried = thresholds(interval)
@@ -64,7 +66,7 @@ class BoxAccuracy(Counts):
         # to threshold, which are nearly all 0
         shapes = {"changes": (8, len(tried)), "fixed": (3,), "missed": (1 + len(ERRORS),)}
         shapes |= {"overlap": (1,), "spread": (BINS,)}
-        super().__init__(classes, replicates, protocol.over_classes, **shapes)
+        super().__init__(classes, replicates, protocol.over_classes, occurring, **shapes)
         self.tried, self.protocol = tried, protocol
         self.threshold: Threshold = threshold
 

@@ -1,5 +1,7 @@
 """How well images are classified: Top-1 and Top-5, and mean average precision where an image has several classes."""
 
+from collections.abc import Collection
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -33,8 +35,14 @@ class Classification(Counts):
     With up to five classes Top5Cls is 100 by definition and says nothing.
     """
 
-    def __init__(self, classes: int = 1, replicates: int = 0, over_classes: bool = False):
-        super().__init__(classes, replicates, over_classes, found=(2,))
+    def __init__(
+        self,
+        classes: int = 1,
+        replicates: int = 0,
+        over_classes: bool = False,
+        occurring: Collection[int] | None = None,
+    ):
+        super().__init__(classes, replicates, over_classes, occurring, found=(2,))
 
     def update(self, rank: int, label: int = 0, index: int = 0) -> None:
         """Count one image by the rank of its true class, as by `ranks`."""

@@ -1,5 +1,6 @@
 """Sums over images: what every metric here is made of."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,34 +15,45 @@ Figures = dict[str, Any]  # name -> float, or None where undefined
 
 
 class Counts(Metric):
-    """A metric whose states are whole-number sums over images, one row a class and one a bootstrap replicate.
+    """A metric whose states are whole-number sums over images, one row a class that occurs and one a replicate.
 
     An image counts once in its class's row and n times in each replicate's, n drawn from the Poisson distribution of
     mean 1 by the image's index alone (the bootstrap for data that are seen once). So rows add up over processes
-    however the images were divided, and memory does not grow with the images.
+    however the images were divided, and memory grows neither with the images nor with classes that none of them has.
 
-    classes: how many; 1 where they do not matter. replicates: of the bootstrap, 0 for none. over_classes: figures are
-    averaged within each class first.
+    classes: how many; 1 where they do not matter.
+    replicates: of the bootstrap, 0 for none.
+    over_classes: figures are averaged within each class first.
+    occurring: the classes that images may have, the same in every process; None for all.
     """
 
     full_state_update = False
     needs = "a label"  # what an image must have to be counted
     images: torch.Tensor
 
-    def __init__(self, classes: int = 1, replicates: int = 0, over_classes: bool = False, **shapes: tuple[int, ...]):
+    def __init__(
+        self,
+        classes: int = 1,
+        replicates: int = 0,
+        over_classes: bool = False,
+        occurring: Collection[int] | None = None,
+        **shapes: tuple[int, ...],
+    ):
         super().__init__()
         self.classes, self.replicates, self.over_classes = classes, replicates, over_classes
+        labels = range(classes) if occurring is None else sorted(set(occurring))
+        self.rows = {label: row for row, label in enumerate(labels)}
         self.names = ("images", *shapes)
         for name, shape in {"images": (), **shapes}.items():
-            state = torch.zeros((classes + replicates, *shape), dtype=torch.int64)
+            state = torch.zeros((len(self.rows) + replicates, *shape), dtype=torch.int64)
             self.add_state(name, state, dist_reduce_fx="sum")
 
     def count(self, label: int, index: int, **hits: Any) -> None:
         """Counts one image. label: its class; index: its place in the data set; hits: what each state gains."""
-        rows, times = np.array([label]), np.ones(1, np.int64)
+        rows, times = np.array([self.rows[label]]), np.ones(1, np.int64)
         if self.replicates:
             drawn = np.random.default_rng(index).poisson(1.0, self.replicates)
-            rows = np.append(rows, self.classes + np.flatnonzero(drawn))
+            rows = np.append(rows, len(self.rows) + np.flatnonzero(drawn))
             times = np.append(times, drawn[drawn > 0])
         for name, gain in {"images": 1, **hits}.items():
             state = getattr(self, name)
@@ -66,9 +78,9 @@ class Counts(Metric):
         with self.sync_context():
             sums = self._sums()
         nothing = dict.fromkeys(self.figures(self._whole(sums)))
-        rows = [_row(sums, label) for label in range(self.classes)]
-        counts = sums["images"].tolist()
-        return [{"images": n} | (self.figures(row) if n else nothing) for n, row in zip(counts, rows, strict=False)]
+        images = {label: int(sums["images"][row]) for label, row in self.rows.items()}
+        found = {label: self.figures(_row(sums, row)) for label, row in self.rows.items() if images[label]}
+        return [{"images": images.get(label, 0)} | found.get(label, nothing) for label in range(self.classes)]
 
     def intervals(self) -> dict[str, list[float]]:
         """From where to where the middle 95 % of the bootstrap replicates lie, for each figure that they all have.
@@ -77,7 +89,7 @@ class Counts(Metric):
         """
         with self.sync_context():
             sums = self._sums()
-        rows = [_row(sums, row) for row in range(self.classes, self.classes + self.replicates)]
+        rows = [_row(sums, row) for row in range(len(self.rows), len(self.rows) + self.replicates)]
         found = [self.figures(row) for row in rows if row["images"][0] and not self.over_classes]
         return {
             name: np.percentile([each[name] for each in found], (2.5, 97.5)).tolist()
@@ -90,12 +102,13 @@ class Counts(Metric):
 
     def _whole(self, sums: Sums) -> Sums:
         """All images in one row, or one row for each class that has images."""
-        images = sums["images"][: self.classes]
+        classes = len(self.rows)
+        images = sums["images"][:classes]
         if not images.any():
             raise WsolError(f"no image with {self.needs} was scored; evaluate a split that has such")
         if self.over_classes:
-            return {name: values[: self.classes][images > 0] for name, values in sums.items()}
-        return {name: values[: self.classes].sum(0, keepdims=True) for name, values in sums.items()}
+            return {name: values[:classes][images > 0] for name, values in sums.items()}
+        return {name: values[:classes].sum(0, keepdims=True) for name, values in sums.items()}
 
 
 def _row(sums: Sums, row: int) -> Sums:

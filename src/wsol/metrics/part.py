@@ -1,5 +1,7 @@
 """Whether the heatmap's peak lies on the part of the object that decides its class."""
 
+from collections.abc import Collection
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -17,8 +19,14 @@ class PeakOnPart(Counts):
 
     needs = "a part"
 
-    def __init__(self, protocol: Protocol = CLOVA, classes: int = 1, replicates: int = 0):
-        super().__init__(classes, replicates, protocol.over_classes, share=())
+    def __init__(
+        self,
+        protocol: Protocol = CLOVA,
+        classes: int = 1,
+        replicates: int = 0,
+        occurring: Collection[int] | None = None,
+    ):
+        super().__init__(classes, replicates, protocol.over_classes, occurring, share=())
         self.protocol = protocol
 
     def score(self, heatmap: Float[np.ndarray, "S S"], part: Bool[np.ndarray, "H W"]) -> float:

@@ -1,5 +1,6 @@
 """How well masks are found: pixel average precision (PxAP), the best pixel IoU (PIoU), and its mean over classes."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -27,17 +28,24 @@ class PixelPrecision(Counts):
 
     Score one image, then count it: `metric.update(metric.score(heatmap, mask, ignore))`.
 
-    interval: step between the thresholds tried. classes, replicates: see `Counts`. Pixels of all images are pooled,
-    whatever the protocol averages over.
+    interval: step between the thresholds tried. classes, replicates, occurring: see `Counts`. Pixels of all images are
+    pooled, whatever the protocol averages over.
     """
 
     needs = "a mask"
 
-    def __init__(self, interval: float = 0.001, protocol: Protocol = CLOVA, classes: int = 1, replicates: int = 0):
+    def __init__(
+        self,
+        interval: float = 0.001,
+        protocol: Protocol = CLOVA,
+        classes: int = 1,
+        replicates: int = 0,
+        occurring: Collection[int] | None = None,
+    ):
         # the last edges let the value 1 have a bin of its own, as in the evaluator
         edges = np.append(thresholds(interval), [1.0, 2.0, 3.0])
         bins = (len(edges) - 1,)
-        super().__init__(classes, replicates, inside=bins, outside=bins)
+        super().__init__(classes, replicates, occurring=occurring, inside=bins, outside=bins)
         self.edges, self.interval, self.protocol = edges, interval, protocol
 
     def score(
@@ -81,7 +89,7 @@ class PixelPrecision(Counts):
         """
         with self.sync_context():
             sums = self._sums()
-        inside, outside = (sums[name][: self.classes] for name in ("inside", "outside"))
+        inside, outside = (sums[name][: len(self.rows)] for name in ("inside", "outside"))
         some = inside.any(1)
         if not some.any():
             return None

@@ -111,12 +111,12 @@ def resize(x: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Tensor, 
     return functional.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
-def drawn(boxes: Float[Tensor, "b 4"], side: int) -> Float[Tensor, "b {side} {side}"]:
+def drawn(boxes: Float[Tensor, "*b 4"], side: int) -> Float[Tensor, "*b {side} {side}"]:
     """Boxes (x0 y0 x1 y1, shares of the image) on a grid: the share of each cell that the box covers.
 
     Gradient: to the coordinates, through the cells at the edges.
     """
     starts = torch.arange(side, device=boxes.device)
-    low, high = side * boxes[:, :2, None], side * boxes[:, 2:, None]
-    columns, rows = (torch.minimum(high, starts + 1) - torch.maximum(low, starts)).clamp(min=0).unbind(1)
-    return rows[:, :, None] * columns[:, None, :]
+    low, high = side * boxes[..., :2, None], side * boxes[..., 2:, None]
+    columns, rows = (torch.minimum(high, starts + 1) - torch.maximum(low, starts)).clamp(min=0).unbind(-2)
+    return rows[..., :, None] * columns[..., None, :]

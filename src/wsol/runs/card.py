@@ -19,6 +19,7 @@ FIGURES = {
     "GTKnownLoc": "boxes with an IoU of at least 0.5",
     "Top1Loc": "photos whose class and box are right",
 }
+FROM = {"labels": "class labels alone, without any box", "validation boxes": "true boxes of a few photos"}
 
 
 def card(run: Run, to: str, license: str | None = None) -> str:
@@ -35,7 +36,7 @@ def card(run: Run, to: str, license: str | None = None) -> str:
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---",
         f"# {to.partition('/')[2]}",
         f"Says which of {len(run.classes)} classes a photo shows, and where: boxes, masks and heatmaps, by a "
-        f"{run.resolved.settings.backbone} that was trained on class labels alone, without any box "
+        f"{run.resolved.settings.backbone} that was trained on {FROM[run.stack.learns_from]} "
         f"({run.stack.title}, on {_escaped(Path(run.data).name)}).",
         f'```python\nimport wsol\n\nfor result in wsol.locate("hf://{to}", "photos"):\n    print(result.path, '
         "result.name, result.score, result.boxes)\n```",

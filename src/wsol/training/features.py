@@ -70,7 +70,7 @@ def cached(
 
     loop: of a network with frozen stages.
     run: the folder of the run, beside which the files lie.
-    boxes: pseudo boxes of the training photos.
+    boxes: of the training photos, for a method that learns from such.
 
     Raises WsolError where the method needs more than the features, and where the disk is full or a file damaged.
     """

@@ -128,8 +128,8 @@ class Loop(L.LightningModule):
     def asked(self, boxes: Sequence[Tensor]) -> dict[str, Any]:
         """What a method's loss declares beside images and labels."""
         done = self.global_step / max(self.settings.epochs * self.steps_per_epoch, 1)
-        progress = {"progress": done} if "progress" in self.method.asked else {}
-        return progress | ({"pseudo_boxes": boxes[0]} if boxes else {})
+        given = {"progress": done} | {name: boxes[0] for name in ("pseudo_boxes", "true_boxes") if boxes}
+        return {name: given[name] for name in given.keys() & self.method.asked}
 
 
 def parameter_groups(method: Method, settings: Settings) -> list[dict[str, Any]]:

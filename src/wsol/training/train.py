@@ -1,4 +1,8 @@
-"""Training: one loop for all methods, Lightning underneath. It learns from photos and labels, never from true boxes."""
+"""Training: one loop for all methods, Lightning underneath.
+
+It learns from photos and labels. True boxes are opened for methods alone that say that they learn from those of
+validation photos (`Method.learns_from`), and to watch (`wsol.training.watching`).
+"""
 
 import logging
 import signal
@@ -22,6 +26,7 @@ from wsol.data.crops import EvaluationImages, Shuffled, Together, TrainingImages
 from wsol.data.label_tree import label_tree
 from wsol.data.loading import Loader, explained, leave_if_imported
 from wsol.data.pseudo_boxes import PseudoTruth, read_pseudo_boxes
+from wsol.data.true_boxes import with_true_boxes
 from wsol.errors import WsolError
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
@@ -89,7 +94,7 @@ def train(
                 raise WsolError(f"{folder}: a run is stored here already; add --resume or choose another --output")
 
             L.seed_everything(resolved.settings.seed, workers=True, verbose=False)
-            training, validation = _photos(data, resolved.settings)
+            training, validation = _photos(data, resolved.settings, methods)
             several, classes = any(sample.present for sample in training.samples), tuple(training.classes)
             if (background := resolved.settings.background) is not None:
                 check_key(background, classes, f"background: {training.name} has no class")
@@ -99,27 +104,34 @@ def train(
             if resume:
                 check_resumable(run)
             training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))
+        training, boxes = processes.first_then_others(lambda: _with_boxes(run, network, training))
+        with processes.agreed():
             if first:
                 run.describe()
                 contents = digests(training)
                 run.keep_photos(contents)
                 note(folder, data=str(data) if isinstance(data, str | Path) else None, recipe=recipe and str(recipe))
                 say_twice(training, contents)
-                say_shared(training, validation, data if isinstance(data, str | Path) else None)
-        fit(run, network, training, validation, resume)
+                meant = methods.learns_from == "validation boxes"
+                say_shared(training, validation, data if isinstance(data, str | Path) else None, meant)
+        fit(run, network, training, validation, resume, boxes)
         processes.gather([])  # the first one has written everything
         return run
 
 
-def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False) -> None:
-    """Runs the loop on two splits; writes checkpoints, logs, contact sheets and the report into its folder."""
+def fit(
+    run: Run, method: Method, training: Dataset, validation: Dataset, resume: bool = False, boxes: Tensor | None = None
+) -> None:
+    """Runs the loop on two splits; writes checkpoints, logs, contact sheets and the report into its folder.
+
+    boxes: of the training photos, for a method that learns from such.
+    """
     settings, folder, first = run.resolved.settings, run.folder, processes.place()[0] == 0
     state = folder / STATE
     resume = resume and state.exists()
     begun = epochs_in(state) if resume else 0
     if len(set(processes.gather([begun]))) > 1:
         raise WsolError(f"{state}: not all processes see it; give an --output that all of them share")
-    boxes = processes.first_then_others(lambda: _pseudo_boxes(run, method, training))
     batch_size, workers = _batch_size(settings, training, method.together), settings.workers
     order = Sliced(_order(training, method.together, settings.seed, begun), batch_size)
     if settings.sync_batch_norm and order.processes > 1:
@@ -127,7 +139,7 @@ def fit(run: Run, method: Method, training: Dataset, validation: Dataset, resume
     loop = Loop(method, settings, len(order) // order.size)
     views = TrainingImages(training, settings.image_size, settings.seed, boxes)
     check_views = EvaluationImages(validation, settings.image_size)
-    if settings.freeze != "none" and first:
+    if settings.freeze != "none":
         console.print(_learning(method), highlight=False, soft_wrap=True)
     if settings.cache_features and settings.epochs:
         views, check_views = processes.first_then_others(lambda: cached(loop, folder, training, validation, boxes))
@@ -232,16 +244,20 @@ def _with_backbone(settings: Settings) -> Settings:
     return replace(settings, weights=str(path), backbone=settings.backbone or backbone_for(path))
 
 
-def _photos(data: Photos, settings: Settings) -> tuple[Dataset, Dataset]:
+def _photos(data: Photos, settings: Settings, methods: Stack) -> tuple[Dataset, Dataset]:
+    """Those to learn from and those to validate on; the same where the method learns from validation boxes."""
+    from_labels = methods.learns_from == "labels"
     if isinstance(data, tuple):
-        training, validation = data
+        training, validation = data[0 if from_labels else 1], data[1]
     elif isinstance(data, Dataset):
         raise WsolError(f"{data.name}: one data set cannot be both; give two, (training, validation)")
     else:
         training, validation = (
             open_data(data, split, size=settings.image_size * 8 // 7, val_per_class=settings.val_per_class)
-            for split in ("train", "val")
+            for split in ("train" if from_labels else "val", "val")
         )
+        if validation.by_rule and not from_labels:
+            raise WsolError(f"{data}: no split for validation, whose boxes {methods.title} learns from; add one")
     if len(training.classes) < 2:
         name = training.name if isinstance(data, tuple) else data
         raise WsolError(f"{name}: only one class ({training.classes[0]}); training needs at least two class folders")
@@ -267,14 +283,26 @@ def _with_tree(methods: Stack, resolved: Resolved, classes: tuple[str, ...]) -> 
     return replace(resolved, options=resolved.options | {"families": families, "orders": orders})
 
 
-def _pseudo_boxes(run: Run, method: Method, training: Dataset) -> Tensor | None:
-    """The boxes that a method learns from: those given, else what the photos of each class have in common."""
-    settings, asked = run.resolved.settings, "pseudo_boxes" in method.asked
-    if (path := settings.pseudo_boxes) is not None and not asked:
-        raise WsolError(f"{run.stack.title} learns from no boxes; leave --pseudo-boxes out")
+def _with_boxes(run: Run, method: Method, training: Dataset) -> tuple[Dataset, Tensor | None]:
+    """The photos to learn from, with boxes where the method learns from such.
+
+    True ones, those of another run, or else what the photos of each class have in common.
+    """
+    title, settings = run.stack.title, run.resolved.settings
+    if run.stack.learns_from == "validation boxes":
+        if settings.pseudo_boxes is not None:
+            raise WsolError(f"{title} learns from true boxes; leave --pseudo-boxes out")
+        boxed, boxes = with_true_boxes(training)
+        said = f"the true boxes of {len(boxed)} of {len(training)} validation photos, and no training photo"
+        console.print(f"{title} learns from {said}", highlight=False, soft_wrap=True)
+        return boxed, boxes
+    asked, path = "pseudo_boxes" in method.asked, settings.pseudo_boxes
+    if path is not None and not asked:
+        raise WsolError(f"{title} learns from no boxes; leave --pseudo-boxes out")
     if not asked or (path is None and not settings.epochs):
-        return None
-    return read_pseudo_boxes(path or colocated(run, method, training), [sample.id for sample in training.samples])
+        return training, None
+    path = path or colocated(run, method, training)
+    return training, read_pseudo_boxes(path, [sample.id for sample in training.samples])
 
 
 @contextmanager

@@ -25,14 +25,15 @@ def say_twice(training: Dataset, contents: list[str]) -> None:
         warnings.warn(f"{said}; remove one of each", stacklevel=3)
 
 
-def say_shared(training: Dataset, validation: Dataset, data: str | Path | None) -> None:
+def say_shared(training: Dataset, validation: Dataset, data: str | Path | None, meant: bool = False) -> None:
     """Warns of training photos that the run will be judged by, under whatever name.
 
     training: The photos to train on.
     validation: The photos that choose the network.
     data: Where there may be photos to test it with.
+    meant: Whether validation photos are to be trained on.
     """
-    judges = {"validation": validation}
+    judges = {} if meant else {"validation": validation}
     with warnings.catch_warnings(), suppress(WsolError):  # training needs no test photos
         warnings.simplefilter("ignore")
         if data is not None and (test := open_data(data, "test")).samples != validation.samples:

@@ -16,7 +16,7 @@ from wsol.system import processes
 
 
 class BoxWatch(L.Callback):
-    """Logs MaxBoxAcc on the validation photos that have boxes, each epoch. It alone in training opens boxes.
+    """Logs MaxBoxAcc on the validation photos that have boxes, each epoch. Nothing is learnt from these.
 
     run: its settings say how photos are shown.
     method: the network that is trained.
