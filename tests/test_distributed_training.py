@@ -24,12 +24,14 @@ from wsol.data.layouts import creatures
 from wsol.errors import WsolError
 from wsol.methods.cam import CAM
 from wsol.methods.contract import Method
+from wsol.methods.stack import stack
 from wsol.registry import register
 from wsol.runs.folder import Run
+from wsol.runs.settings import resolve
 from wsol.system import processes
 from wsol.system.locks import locked
 from wsol.training.loop import Loop
-from wsol.training.parallel import Sliced, average_step, meet
+from wsol.training.parallel import Sliced, average_step, meet, share_batch_norms
 
 SMALL: dict[str, Any] = {
     "backbone": "squeezenet1_1",
@@ -313,6 +315,35 @@ def test_one_process_speaks_for_all_and_ends_all(tmp_path: Path) -> None:
     fix = "lower --learning-rate or set --clip 5"
     assert said.count("wsol: ") == said.count(f"wsol: the loss is no longer finite (classification nan); {fix}") == 1
     assert "Traceback" not in said and not (tmp_path / "fails" / ".wsol.lock").exists()
+
+
+def test_batch_norms_that_are_shared_keep_names_weights_and_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training with them needs several GPUs."""
+    settings = {"head_width": 8, "backbone": "resnet18", "weights": "none", "end": "layer2", "map_stride": 8}
+    method = Run(Path(), stack("ega"), resolve(stack("ega"), None, settings), ("a", "b"), "", False, "").build().eval()
+    images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 1])
+    before, names = method.loss(images, labels), list(method.state_dict())
+    monkeypatch.setattr(processes, "device", lambda: torch.device("cuda"))
+    share_batch_norms(method)
+    norms = [module for module in method.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert len(norms) == 2 * 10 and all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
+    assert list(method.state_dict()) == names and method.loss(images, labels) == before
+
+
+def test_who_is_ended_is_told_how_several_processes_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(creatures, "COUNTS", {"train": 8, "val": 4, "test": 4})
+    monkeypatch.setattr(CAM, "loss", interrupted)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
+    with pytest.raises(SystemExit):
+        main([*COMMAND, str(tmp_path / "run")])
+    words = "torchrun --nnodes 3 --nproc-per-node 2 -m wsol train cam creatures"
+    assert f"stopped in the first epoch; continue with: {words} " in capsys.readouterr().err
 
 
 @drawn(st.integers(1, 4), st.integers(1, 5), st.integers(0, 40), st.integers(0, 3), st.booleans())

@@ -46,9 +46,7 @@ def test_lists_that_leave_out_the_suffix_find_their_photos(tmp_path: Path) -> No
 def test_photos_without_a_box_are_counted_and_named(tmp_path: Path) -> None:
     path = written(tmp_path / "results.jsonl", entry("a/1.jpg", [10, 5, 60, 45]))
     ids = ["a/1.jpg", *(f"train/{index}.jpg" for index in range(7))]
-    with pytest.raises(
-        WsolError, match=r"7 of 8 photos have no box: train/0.jpg, .*train/4.jpg and 2 more; locate"
-    ):
+    with pytest.raises(WsolError, match=r"7 of 8 photos have no box: train/0.jpg, .*train/4.jpg and 2 more; locate"):
         read_pseudo_boxes(path, ids)
 
 

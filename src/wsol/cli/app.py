@@ -100,11 +100,12 @@ def main(arguments: list[str] | None = None) -> None:
     stopped_by: list[int] = [signal.SIGINT]
     try:
         with _stoppable(stopped_by):
-            first = os.environ.get("RANK", "0") == "0"  # of those that torchrun started
-            app(words, exit_on_error=False, print_error=first, result_action="return_value")
+            app(words, exit_on_error=False, print_error=not _several(), result_action="return_value")
     except UsageError as error:
         _end(f"{error}; wsol COMMAND --help says more", 2)
-    except CycloptsError:
+    except CycloptsError as error:
+        if _several():
+            _end(str(error), 2)
         sys.exit(2)
     except WsolError as error:
         _end(str(error), 1)
@@ -121,9 +122,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _end(said: str, code: int) -> NoReturn:
     """Says why the command ends. Of several processes, which torchrun started, the first to know says it."""
-    if "WORLD_SIZE" not in os.environ or _speaks():
+    if not _several() or _speaks():
         err.print(f"wsol: {said}", style="red")
     sys.exit(code)
+
+
+def _several() -> bool:
+    return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def _speaks() -> bool:

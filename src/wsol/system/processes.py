@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from wsol.errors import WsolError
+from wsol.system.console import console
 
 Made = TypeVar("Made")
 BUCKET = 2**24  # bytes that are sent at a time
@@ -20,7 +21,7 @@ PATIENCE = timedelta(days=1)  # the others wait while the first one makes featur
 
 
 def join() -> None:
-    """Meets the other processes, where `torchrun` started some; only the first goes on warning."""
+    """Meets the other processes, where `torchrun` started some; only the first goes on saying things."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         own_gpu = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # nccl asks for that
         backend = "cpu:gloo,cuda:nccl" if own_gpu and dist.is_nccl_available() else "gloo"
@@ -28,6 +29,7 @@ def join() -> None:
         atexit.register(dist.destroy_process_group)  # as torch asks; an abort at the end was seen without
         if dist.get_rank():
             warnings.simplefilter("ignore")
+            console.quiet = True
 
 
 def place() -> tuple[int, int]:

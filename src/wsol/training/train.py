@@ -139,7 +139,7 @@ def fit(
     loop = Loop(method, settings, len(order) // order.size)
     views = TrainingImages(training, settings.image_size, settings.seed, boxes)
     check_views = EvaluationImages(validation, settings.image_size)
-    if settings.freeze != "none" and first:
+    if settings.freeze != "none":
         console.print(_learning(method), highlight=False, soft_wrap=True)
     if settings.cache_features and settings.epochs:
         views, check_views = processes.first_then_others(lambda: cached(loop, folder, training, validation, boxes))
