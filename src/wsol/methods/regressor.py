@@ -53,7 +53,7 @@ class Regressor(Method):
     def loss(self, images: Images, labels: Labels, pseudo_boxes: Float[Tensor, "b 4"] | None = None) -> Terms:
         """pseudo_boxes: another run's, x0 y0 x1 y1 in pixels of the images. Raises WsolError without."""
         if pseudo_boxes is None:
-            raise WsolError("Regressor learns from boxes; give it pseudo_boxes")
+            raise WsolError("Regressor learns from boxes; give --pseudo-boxes the results.jsonl of another run")
         target = pseudo_boxes / self.unit(images)
         distance = functional.smooth_l1_loss(self.boxes(images), target, reduction="none")
         return {"box": self.box_weight * distance.sum(1).mean()}

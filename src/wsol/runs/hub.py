@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from wsol.errors import WsolError
-from wsol.runs.settings import FILES
 from wsol.system.files import read_json
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ def push(
 
 def without_places(about: dict[str, Any]) -> dict[str, Any]:
     """What run.json says, without the folders of this machine in which files lay."""
+    from wsol.runs.settings import FILES  # imports torch
+
     settings = about["settings"]
     places = {name: Path(settings[name]).name for name in FILES if settings.get(name)}
     return about | {"settings": settings | places, "data": Path(about["data"]).name}
