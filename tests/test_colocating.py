@@ -134,6 +134,8 @@ def test_what_cannot_be_is_said_in_one_line(photos: Path, run: Path) -> None:
 def test_psol_begins_with_the_boxes_of_its_own_backbone(photos: Path, tmp_path: Path) -> None:
     given = SMALL | {"weights": weights(tmp_path), "epochs": 1}
     wsol.train("cam", photos, tmp_path / "before", **given | {"epochs": 0})
+    (tmp_path / "psol" / "boxes").mkdir(parents=True)
+    (tmp_path / "psol" / "boxes" / "results.jsonl").write_text("of an earlier start, with another network")
     run = wsol.train("psol", photos, tmp_path / "psol", **given)
     assert run.stack.key == "regressor"
     said = [json.loads(line) for line in (run.folder / "boxes" / "results.jsonl").read_text().splitlines()]
@@ -148,6 +150,9 @@ def test_psol_begins_with_the_boxes_of_its_own_backbone(photos: Path, tmp_path: 
     one, other = (wsol.load(each, checkpoint="last").method.state_dict() for each in (run, handed))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not (handed.folder / "boxes").exists()
+    made = (run.folder / "boxes" / "results.jsonl").stat().st_mtime_ns
+    wsol.train("psol", photos, run.folder, resume=True, **given | {"epochs": 2})
+    assert (run.folder / "boxes" / "results.jsonl").stat().st_mtime_ns == made  # those that it learnt from before
 
 
 def test_psol_is_not_begun_with_features_that_have_learnt_nothing(photos: Path, tmp_path: Path) -> None:

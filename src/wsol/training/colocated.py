@@ -11,13 +11,14 @@ from wsol.methods.contract import Method
 from wsol.runs.folder import Run
 from wsol.system import processes
 from wsol.system.console import bar, console
+from wsol.training.resume import learnt
 from wsol.training.watching import answering
 
 BATCH = 16  # photos a pass
 
 
 def colocated(run: Run, method: Method, training: Dataset) -> Path:
-    """The results.jsonl of DDT on the backbone before it learns, made where an earlier start has not left it.
+    """The results.jsonl of DDT on the backbone before it learns, made anew but where training goes on.
 
     Photos are seen at twice the size of training, as in the paper (448).
 
@@ -29,7 +30,7 @@ def colocated(run: Run, method: Method, training: Dataset) -> Path:
     """
     settings, folder = run.resolved.settings, run.folder / "boxes"
     path = folder / "results.jsonl"
-    if path.is_file():
+    if path.is_file() and (learnt(run.folder) or processes.place()[0]):  # the first of several processes made it
         return path
     if settings.weights == "none":
         raise WsolError(

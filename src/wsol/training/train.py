@@ -293,9 +293,8 @@ def _with_boxes(run: Run, method: Method, training: Dataset) -> tuple[Dataset, T
         if settings.pseudo_boxes is not None:
             raise WsolError(f"{title} learns from true boxes; leave --pseudo-boxes out")
         boxed, boxes = with_true_boxes(training)
-        if processes.place()[0] == 0:
-            said = f"the true boxes of {len(boxed)} of {len(training)} validation photos, and no training photo"
-            console.print(f"{title} learns from {said}", highlight=False, soft_wrap=True)
+        said = f"the true boxes of {len(boxed)} of {len(training)} validation photos, and no training photo"
+        console.print(f"{title} learns from {said}", highlight=False, soft_wrap=True)
         return boxed, boxes
     asked, path = "pseudo_boxes" in method.asked, settings.pseudo_boxes
     if path is not None and not asked:
