@@ -27,6 +27,14 @@ def digests(photos: Dataset) -> list[str]:
         return threads.map(digest, [sample.path for sample in photos.samples])
 
 
+def contents(photos: Dataset) -> list[str]:
+    """The digest of each photo's file, or of its pixels where it is not simply a file or cannot be read."""
+    known = digests(photos)
+    if "" not in known:
+        return known
+    return [hashlib.sha256(photos.image(index).tobytes()).hexdigest() for index in range(len(photos))]
+
+
 def in_both(some: Dataset, others: Dataset) -> list[tuple[Path, Path]]:
     """Photos of one data set that are in another too, each with the one there.
 

@@ -57,6 +57,7 @@ class Loader(DataLoader):
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),  # the GPU fetches a batch while it computes
             worker_init_fn=_use_pipes if workers and _shared_memory() < waiting else None,
             collate_fn=_as_it_is,
             drop_last=drop_last,

@@ -45,6 +45,8 @@ class Settings:
         batch-norm statistics as they are; "all" for the whole backbone, "none" for nothing of it.
     cache_features: the frozen stages run once over all photos, and training reads what they gave from the disk. Photos
         are then seen whole, half of them mirrored, and not cropped at random.
+    cache_photos: photos are decoded and resized once, and training reads them from the disk: 200 kB each at an
+        image_size of 224. What the network sees is the same.
     image_size: side of the square network input, pixels.
     test_size: side of the input once the network is trained, pixels; None for `image_size`.
     epochs: passes over the training photos; 0 saves the network as it is.
@@ -88,6 +90,7 @@ class Settings:
     kept_strides: int = 0
     freeze: str | int = "none"
     cache_features: bool = False
+    cache_photos: bool = False
     image_size: int = 224
     test_size: int | None = None
     epochs: int = 20
@@ -124,6 +127,8 @@ class Settings:
                 raise WsolError(f"{name} cannot be {value}; it must be at least {least}")
         if self.cache_features and self.freeze == "none":
             raise WsolError("cache_features keeps what frozen stages give; say by freeze which are frozen, or all")
+        if self.cache_features and self.cache_photos:
+            raise WsolError("cache_features keeps what follows from the photos; leave cache_photos out")
         if self.threshold is not None:
             check_threshold(self.threshold)
 

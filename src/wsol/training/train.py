@@ -44,6 +44,7 @@ from wsol.training.features import cached
 from wsol.training.loop import Loop
 from wsol.training.pace import use_bf16
 from wsol.training.parallel import Sliced, share_batch_norms
+from wsol.training.photos import squares
 from wsol.training.progress import Progress
 from wsol.training.record import Record, note
 from wsol.training.resume import STATE, StateFile, check_resumable, epochs_in, learnt
@@ -137,6 +138,11 @@ def fit(
     if settings.sync_batch_norm and order.processes > 1:
         share_batch_norms(method)
     loop = Loop(method, settings, len(order) // order.size)
+    if settings.cache_photos and settings.epochs:
+        sides = ((training, settings.image_size * 8 // 7), (validation, settings.image_size))
+        training, validation = processes.first_then_others(
+            lambda: [squares(photos, folder, settings.image_size, side) for photos, side in sides]
+        )
     views = TrainingImages(training, settings.image_size, settings.seed, boxes)
     check_views = EvaluationImages(validation, settings.image_size)
     if settings.freeze != "none":
