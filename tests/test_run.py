@@ -63,9 +63,10 @@ def test_the_threshold_says_where_it_comes_from(tmp_path: Path) -> None:
     for other in ({"checkpoint": "last"}, {"readout": "gradcam"}):  # it was not chosen for these heatmaps
         assert threshold_of(load(tmp_path, **other)) == ("auto", "auto")
     about = json.loads((tmp_path / "run.json").read_text())
-    about["settings"]["threshold"] = 0.1
-    (tmp_path / "run.json").write_text(json.dumps(about))
-    assert threshold_of(load(tmp_path)) == (0.1, "recipe")
+    for setting, expected in ((0.1, (0.1, "recipe")), ("validation", (0.35, "validation"))):
+        about["settings"]["threshold"] = setting
+        (tmp_path / "run.json").write_text(json.dumps(about))
+        assert threshold_of(load(tmp_path)) == expected
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[0.3]", '{"threshold": null}', '{"threshold": "low"}'])

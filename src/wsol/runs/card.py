@@ -80,10 +80,11 @@ def _settings(run: Run) -> str:
     settings = run.resolved.settings
     threshold = run.folder / "threshold.json"
     chosen = read_json(threshold).get("threshold") if threshold.is_file() else settings.threshold
+    by_mean = chosen in (None, "validation", "auto")
     lines = [
         f"* photos of {settings.image_size} x {settings.image_size} pixels, whatever their aspect was",
         f"* {settings.epochs} epochs, batches of {settings.batch_size}, seed {settings.seed}",
-        f"* boxes are cut at {'the mean of each heatmap' if chosen is None else f'{chosen} of the heatmap’s peak'}",
+        f"* boxes are cut at {'the mean of each heatmap' if by_mean else f'{chosen} of the heatmap’s peak'}",
     ]
     if run.several:
         lines.append("* a photo may show several classes")

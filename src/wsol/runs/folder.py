@@ -178,8 +178,9 @@ class Run:
 
     def _threshold(self, checkpoint: str, at_test: dict[str, Any] | None) -> tuple[Threshold, str]:
         """The recipe's threshold; the stored one, if it was chosen for these heatmaps; else "auto"."""
-        if self.resolved.settings.threshold is not None:
-            return self.resolved.settings.threshold, "recipe"
+        fixed = self.resolved.settings.threshold
+        if fixed is not None and fixed != "validation":
+            return fixed, "recipe"
         path = self.folder / "threshold.json"
         if at_test is None or not path.is_file():
             return "auto", "auto"

@@ -66,8 +66,8 @@ class Settings:
         otherwise of the slice that their process has.
     precision: "auto" takes bf16 where the machine has units for it.
     seed: of everything random.
-    threshold: share of the heatmap's peak at which a box is cut; None: chosen on validation boxes when evaluating
-        such a data set, else "auto".
+    threshold: share of the heatmap's peak at which a box is cut, or "auto"; None, or "validation" over a recipe's:
+        chosen on validation boxes when evaluating such a data set, else "auto".
     val_per_class: photos a class that CUB, ILSVRC and Pet hold back from training for validation.
     sheet_every: epochs between contact sheets of heatmaps; 0 for none.
     watch_boxes: measure MaxBoxAcc on validation photos each epoch, to look at in the report; nothing is chosen by it.
@@ -109,7 +109,7 @@ class Settings:
     sync_batch_norm: bool = False
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
-    threshold: Threshold | None = None
+    threshold: Threshold | Literal["validation"] | None = None
     val_per_class: int = 5
     sheet_every: int = 5
     watch_boxes: bool = False
@@ -129,7 +129,7 @@ class Settings:
             raise WsolError("cache_features keeps what frozen stages give; say by freeze which are frozen, or all")
         if self.cache_features and self.cache_photos:
             raise WsolError("cache_features keeps what follows from the photos; leave cache_photos out")
-        if self.threshold is not None:
+        if self.threshold not in (None, "validation"):
             check_threshold(self.threshold)
 
 
