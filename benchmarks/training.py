@@ -2,8 +2,10 @@
 
     python benchmarks/training.py
     python benchmarks/training.py differences
+    python benchmarks/training.py plain PHOTOS
 
-The second command compares the losses of the first steps of all methods by one process and by two.
+The second command compares the losses of the first steps of all methods by one process and by two. The third trains on
+a folder of class folders, beside a plain loop that opens its photos by torchvision and has the same network, CAM.
 
 Each round trains in both ways, one after the other, so that a busy machine slows both alike; figures are medians over
 rounds. Photos are noise that lies in memory: nothing waits for a disk. The first steps of a training are not counted.
@@ -22,17 +24,25 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
 from cyclopts import App
 from PIL import Image
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
 import wsol
 from wsol import registry
-from wsol.data import Creatures, Dataset, Sample
+from wsol.backbones import build_backbone
+from wsol.data import Chosen, Creatures, Dataset, Folder, Sample
 from wsol.data.dataset import Truth
 from wsol.errors import WsolError
+from wsol.methods.cam import CAM
 from wsol.methods.stack import stack
 from wsol.system import processes
 from wsol.training.loop import Loop
+from wsol.training.pace import use_bf16
 
 app = App(help=__doc__)
 SPLITS = ("train", "val")
@@ -103,6 +113,45 @@ def differences(*, backbone: str = "squeezenet1_1", side: int = 64, batch_size: 
         print(f"| {method} | {found[0]:.3f} | {difference:.0e} |")
 
 
+@app.command
+def plain(
+    photos: Path,
+    *,
+    backbone: str = "mobilenetv1",
+    side: int = 224,
+    batch_size: int = 32,
+    epochs: int = 3,
+    workers: int = 2,
+    threads: int = 2,
+    rounds: int = 2,
+    output: Path | None = None,
+) -> None:
+    """
+    photos: a folder of class folders.
+    side: of the network's input, pixels.
+    epochs: the first is not counted.
+    workers: processes that read photos.
+    threads: of torch.
+    """
+    asked = {"photos": str(photos.absolute()), "backbone": backbone, "side": side, "batch": batch_size}
+    asked |= {"epochs": epochs, "workers": workers}
+    ways = {
+        "a plain loop": ("plain-loop", {}),
+        "wsol train": ("train-folder", {"cache_photos": False}),
+        "wsol train --cache-photos": ("train-folder", {"cache_photos": True}),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, (command, more) in ways.items():
+            speeds[name].append(started(command, json.dumps(asked | more), 1, threads))
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{threads} threads"
+    about = f"CAM on {backbone}, {side} pixels, batches of {batch_size}, {workers} workers, {where}, {rounds} rounds"
+    text = table(speeds, about)
+    print(text)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+
+
 def started(command: str, asked: str, count: int, threads: int) -> Any:
     """What a command of this file writes, in so many processes."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
@@ -162,6 +211,51 @@ def train(asked: str, folder: Path) -> None:
         (_, begun), (_, ended) = recorded[UNCOUNTED - 1], recorded[-1]
         speed = given["batch"] * (len(recorded) - UNCOUNTED) / (ended - begun)
         (folder / "written.json").write_text(json.dumps(speed))
+
+
+@app.command(show=False)
+def train_folder(asked: str, folder: Path) -> None:
+    """The photos a second of `wsol train`, within epochs."""
+    given, recorded = json.loads(asked), watched()
+    photos = Folder(Path(given["photos"]), split=None)
+    settings = {"backbone": given["backbone"], "weights": "none", "image_size": given["side"], "sheet_every": 0}
+    settings |= {"batch_size": given["batch"], "epochs": given["epochs"], "workers": given["workers"]}
+    settings |= {"cache_photos": given["cache_photos"], "learning_rate": 1e-4}
+    wsol.train("cam", (photos, Chosen(photos, [0])), folder / "run", **settings)
+    write_speed(folder, [ended for _, ended in recorded], given)
+
+
+@app.command(show=False)
+def plain_loop(asked: str, folder: Path) -> None:
+    """The same of a loop as people write it."""
+    given, device, ended = json.loads(asked), processes.device(), []
+    side = given["side"]
+    seen = [v2.Resize((side * 8 // 7,) * 2), v2.RandomCrop(side), v2.RandomHorizontalFlip(), v2.ToImage()]
+    seen += [v2.ToDtype(torch.float32, scale=True)]
+    photos = ImageFolder(given["photos"], v2.Compose(seen))
+    count = {"batch_size": given["batch"], "num_workers": given["workers"], "persistent_workers": given["workers"] > 0}
+    batches = DataLoader(photos, shuffle=True, drop_last=True, pin_memory=device.type == "cuda", **count)
+    network = CAM(build_backbone(given["backbone"]), classes=len(photos.classes)).to(device)  # it normalises photos
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    for _ in range(given["epochs"]):
+        for images, labels in batches:
+            images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+            optimiser.zero_grad()
+            with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16("auto")):
+                loss = cross_entropy(network.predict(images).logits, labels)
+            loss.backward()
+            optimiser.step()
+            float(loss.detach())
+            ended.append(time.perf_counter())
+    write_speed(folder, ended, given)
+
+
+def write_speed(folder: Path, ended: list[float], given: dict[str, Any]) -> None:
+    """Photos a second between the first and the last step of each epoch but the first."""
+    steps = len(ended) // given["epochs"]
+    epochs = [ended[start : start + steps] for start in range(steps, len(ended), steps)]
+    seconds = sum(epoch[-1] - epoch[0] for epoch in epochs)
+    (folder / "written.json").write_text(json.dumps(given["batch"] * len(epochs) * (steps - 1) / seconds))
 
 
 def table(speeds: dict[str, list[float]], about: str) -> str:

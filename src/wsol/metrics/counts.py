@@ -1,6 +1,7 @@
 """Sums over images: what every metric here is made of."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ class Counts(Metric):
     An image counts once in its class's row and n times in each replicate's, n drawn from the Poisson distribution of
     mean 1 by the image's index alone (the bootstrap for data that are seen once). So rows add up over processes
     however the images were divided, and memory grows neither with the images nor with classes that none of them has.
+    States stay on the CPU.
 
     classes: how many; 1 where they do not matter.
     replicates: of the bootstrap, 0 for none.
@@ -45,22 +47,19 @@ class Counts(Metric):
         self.rows = {label: row for row, label in enumerate(labels)}
         self.names = ("images", *shapes)
         for name, shape in {"images": (), **shapes}.items():
-            state = torch.zeros((len(self.rows) + replicates, *shape), dtype=torch.int64)
+            # rows are the last axis: what an image adds to an entry of all replicates lies side by side
+            state = torch.zeros((*shape, len(self.rows) + replicates), dtype=torch.int64)
             self.add_state(name, state, dist_reduce_fx="sum")
 
     def count(self, label: int, index: int, **hits: Any) -> None:
         """Counts one image. label: its class; index: its place in the data set; hits: what each state gains."""
-        rows, times = np.array([self.rows[label]]), np.ones(1, np.int64)
-        if self.replicates:
-            drawn = np.random.default_rng(index).poisson(1.0, self.replicates)
-            rows = np.append(rows, len(self.rows) + np.flatnonzero(drawn))
-            times = np.append(times, drawn[drawn > 0])
+        row, classes = self.rows[label], len(self.rows)
+        times = _drawn(index, self.replicates)
         for name, gain in {"images": 1, **hits}.items():
-            state = getattr(self, name)
-            flat, gain = state.view(len(state), -1), np.asarray(gain, np.int64).ravel()
-            # few entries gain anything
-            where = np.flatnonzero(gain)
-            flat[rows[:, None], where] += torch.from_numpy(times[:, None] * gain[where]).to(state.device)
+            state, gain = getattr(self, name).numpy(), np.asarray(gain, np.int64).ravel()
+            flat, where = state.reshape(-1, state.shape[-1]), np.flatnonzero(gain)  # few entries gain anything
+            flat[where, row] += gain[where]
+            flat[where, classes:] += np.multiply.outer(gain[where], times)
 
     def figures(self, sums: Sums) -> Figures:
         """The figures of some rows, averaged over these rows."""
@@ -98,7 +97,9 @@ class Counts(Metric):
         }
 
     def _sums(self) -> Sums:
-        return {name: getattr(self, name).cpu().numpy() for name in self.names}
+        return {
+            name: np.ascontiguousarray(np.moveaxis(getattr(self, name).cpu().numpy(), -1, 0)) for name in self.names
+        }
 
     def _whole(self, sums: Sums) -> Sums:
         """All images in one row, or one row for each class that has images."""
@@ -109,6 +110,11 @@ class Counts(Metric):
         if self.over_classes:
             return {name: values[:classes][images > 0] for name, values in sums.items()}
         return {name: values[:classes].sum(0, keepdims=True) for name, values in sums.items()}
+
+
+@lru_cache(maxsize=64)  # several metrics count the same image
+def _drawn(index: int, replicates: int) -> Int[np.ndarray, " replicates"]:
+    return np.random.default_rng(index).poisson(1.0, replicates)
 
 
 def _row(sums: Sums, row: int) -> Sums:
