@@ -115,7 +115,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "not readable as JSON"), ("[]", "no JSON object"), ('{"method": "eil"}', "incomplete")]
+    ("text", "said"), [("{", "not readable as JSON"), ("[]", "no JSON object"), ('{"method": "eil"}', "settings is missing")]
 )
 def test_a_damaged_description_is_named(tmp_path: Path, text: str, said: str) -> None:
     stored(tmp_path)
@@ -129,11 +129,14 @@ def test_a_damaged_description_is_named(tmp_path: Path, text: str, said: str) ->
     ("part", "entries", "said"),
     [
         ("method", "meill", "did you mean meil"),
-        ("method", 3, "there is no method '3'"),
-        ("classes", None, "incomplete"),
-        ("settings", [], "incomplete"),
+        ("method", 3, "method cannot be 3; it must be str; train again"),
+        ("classes", None, "classes cannot be None; it must be list"),
+        ("classes", [1, 2], "classes[0] cannot be 1; it must be str"),
+        ("classes", ["a", "b", "a"], "a is there twice"),
+        ("several", "no", "several cannot be 'no'; it must be bool"),
+        ("settings", [], "settings cannot be []; it must be dict"),
         ("settings", {"backbone": "resnet18", "epoch": 1}, "did you mean epochs"),
-        ("settings", {"backbone": None}, "incomplete ('backbone')"),
+        ("settings", {"backbone": None}, "settings.backbone is missing"),
         ("settings", {"backbone": "resnet19"}, "there is no backbone 'resnet19'"),
         ("options", {"sigma": "wide"}, "sigma cannot be 'wide'"),
     ],

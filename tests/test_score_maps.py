@@ -176,7 +176,7 @@ def test_masks_lie_where_the_user_says(tmp_path: Path, lists: Path, maps: Path) 
 
 def test_an_id_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
     for id in ("../x.jpg", "/x.jpg", "a/../../x.jpg"):
-        with pytest.raises(WsolError, match="leads out"):
+        with pytest.raises(WsolError, match="leads out of its folder; rename"):
             write_map(tmp_path / "maps", id, np.eye(224))
 
 

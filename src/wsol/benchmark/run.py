@@ -109,14 +109,14 @@ def benchmark(
         if job.done:
             continue
         said = f"{job.row.name}, seed {job.seed}"
-        console.print(f"run {place + 1} of {len(jobs)}: {said}{_left(jobs)}", highlight=False)
+        console.print(f"run {place + 1} of {len(jobs)}: {said}{_left(jobs)}")
         try:
             with locked_file(job.kept):
                 if not job.done:  # by another process, while this one had other rows
                     _run(job, _twin(job, jobs), read, data, box_format)
         except Exception as error:  # one row's mistake must not cost the others
             errors[said] = str(error).strip().split("\n")[0] or type(error).__name__
-            console.print(f"{said} failed: {errors[said]}", style="red", markup=False, highlight=False)
+            console.print(f"{said} failed: {errors[said]}", style="red")
         table = write_table(read, output, errors)
         if job.row is read.rows[-1] and job.seed + 1 < read.seeds:
             _page(table, jobs, output, photos)

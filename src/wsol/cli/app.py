@@ -1,5 +1,6 @@
 """The command `wsol`: which commands there are. Each is imported when it is used; none of this imports torch."""
 
+import io
 import logging
 import os
 import shlex
@@ -12,11 +13,11 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
 
 from wsol import registry
-from wsol.errors import WsolError
+from wsol.errors import WsolError, one_line
 from wsol.methods.references import reference
+from wsol.system.console import PlainConsole
 
 FIRST = """Find objects in photos with a network that was trained on class labels alone, without any box.
 
@@ -55,7 +56,7 @@ class UsageError(Exception):
     """A command line whose options do not go together."""
 
 
-out, err = (Console(stderr=stderr, soft_wrap=True, markup=False, highlight=False) for stderr in (False, True))
+out, err = (PlainConsole(stderr=stderr) for stderr in (False, True))
 SHARED: dict[str, Any] = {"help_format": "markdown", "suppress_keyboard_interrupt": False}
 app = App(name="wsol", help=FIRST.partition("\n")[0], version_flags=["--version"], **SHARED)
 training = App(
@@ -94,6 +95,9 @@ def main(arguments: list[str] | None = None) -> None:
     """
     warnings.showwarning = _warn
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it remarks on every home that cannot be written
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8, nor the terminal
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"] and len(words) > 1 and "+" in words[1]:
         training.command(f"wsol.cli.train:{words[1]}", name=words[1], help="Methods around one another.")
@@ -123,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _end(said: str, code: int) -> NoReturn:
     """Says why the command ends. Of several processes, which torchrun started, the first to know says it."""
     if not _several() or _speaks():
-        err.print(f"wsol: {said}", style="red")
+        err.print(f"wsol: {one_line(said)}", style="red")
     sys.exit(code)
 
 
@@ -166,4 +170,4 @@ def _stoppable(stopped_by: list[int]) -> Iterator[None]:
 
 
 def _warn(message: Warning | str, *_: Any) -> None:
-    err.print(f"wsol: {message}", style="yellow")
+    err.print(f"wsol: {one_line(str(message))}", style="yellow")

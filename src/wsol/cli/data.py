@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from wsol.cli.app import out
 from wsol.cli.derive import derived
 from wsol.data import check as checking
 from wsol.data import download as fetching
 from wsol.data.dataset import Split
 from wsol.errors import WsolError
+from wsol.system.console import PlainConsole
 
 MOST_LINES = 50
 WIDTH = 240  # a terminal's would cut the lines of the tree
@@ -22,7 +21,7 @@ def check(*, split: tuple[Split, ...] = (), **given: Any) -> None:
     split: which splits; by default all there are.
     """
     report = checking(splits=split, **given)
-    Console(width=WIDTH, soft_wrap=True, markup=False, highlight=False).print(report.tree())
+    PlainConsole(width=WIDTH).print(report.tree())
     missing = [line for line in report.missing.values() if line not in report.problems]
     for line in dict.fromkeys([*report.notes, *missing]):
         out.print(f"note: {line}", style="yellow")

@@ -7,12 +7,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import yaml
 from cyclopts import Parameter
 
 from wsol import registry
 from wsol.errors import WsolError
 from wsol.registry import Kind
+from wsol.system.files import parse_yaml
 
 PLAIN = (str, Path, int, float, bool, NoneType)  # what a word of a command line can stand for
 LISTED: dict[str, Kind] = {"format": "formats", "readout": "readouts"}  # options that take names of the registry
@@ -155,14 +155,16 @@ def settings_of(words: list[str] | None) -> dict[str, Any] | None:
         if not name or not equals:
             raise WsolError(f"--set {word}: write NAME=VALUE, such as --set averaged=20")
         try:
-            settings[name.replace("-", "_")] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            settings[name.replace("-", "_")] = parse_yaml(value)
+        except ValueError as error:
             raise WsolError(f"--set {word}: {value} cannot be read") from error
     return settings or None
 
 
 def _flat(annotation: Any) -> list[Any]:
-    """The members of nested unions."""
+    """The members of nested unions, without what is noted of them, such as ranges."""
+    if get_origin(annotation) is Annotated:
+        return _flat(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return [flat for each in get_args(annotation) for flat in _flat(each)]
     return [annotation]

@@ -1,8 +1,7 @@
 """Boxes that some network gave photos, as `wsol locate --format json` writes them: to learn from, or to choose by."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,43 @@ from torch import Tensor
 
 from wsol.data.dataset import Chosen, Dataset, Truth
 from wsol.errors import WsolError, listed
-from wsol.system.files import unreadable
+from wsol.system.files import read_records
+from wsol.system.values import Corners, Pixels
+
+GIVE = "give the results.jsonl of wsol locate"
+ROUNDED = 0.01  # pixels
+
+
+@dataclass(frozen=True)
+class Found:
+    """A class in a photo, as its line says: the boxes, x0 y0 x1 y1 in pixels of the photo."""
+
+    boxes: tuple[Corners, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A photo of results.jsonl, as far as it is read here."""
+
+    path: str
+    width: Pixels
+    height: Pixels
+    findings: tuple[Found, ...]
+
+    def shares(self) -> tuple[float, ...]:
+        """The first box of the best class as shares of the photo. Raises ValueError where there is none within it."""
+        if not self.findings or not self.findings[0].boxes:
+            raise ValueError("findings[0] has no box")
+        box = self.findings[0].boxes[0]
+        check_within(box, self.width, self.height)
+        return tuple(value / side for value, side in zip(box, (self.width, self.height) * 2, strict=True))
+
+
+def check_within(box: Corners, width: int, height: int) -> None:
+    """Raises ValueError for a box x0 y0 x1 y1 that is inverted, or reaches out of its photo by more than it is rounded."""
+    x0, y0, x1, y1 = box
+    if not (-ROUNDED <= x0 <= x1 <= width + ROUNDED and -ROUNDED <= y0 <= y1 <= height + ROUNDED):
+        raise ValueError(f"the box {x0:g} {y0:g} {x1:g} {y1:g} does not lie in its photo of {width} x {height}")
 
 
 def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
@@ -23,26 +58,19 @@ def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:
     Raises WsolError, naming the file and the line or the photos, where a line is no result or a photo has no box.
     """
     wanted, boxes = set(ids), {}
-    try:
-        with open(path, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    result = json.loads(line)
-                    named = {result["path"], result["path"].rpartition(".")[0]}  # VOC's and Pet's lists have no suffix
-                    for id in named & wanted:
-                        boxes[id] = _shares(result["findings"][0]["boxes"][0], result)
-                except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-                    raise WsolError(
-                        f"{path}: line {number} is no photo with a box; give the results.jsonl of wsol locate"
-                    ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, error, f"cannot be read ({error}); give the results.jsonl of wsol locate") from error
+    for number, line in enumerate(read_records(Path(path), Line, GIVE), 1):
+        named = {line.path, line.path.rpartition(".")[0]}  # VOC's and Pet's lists have no suffix
+        for id in named & wanted:
+            try:
+                boxes[id] = line.shares()
+            except ValueError as error:
+                raise WsolError(f"{path}, line {number}: {error}; {GIVE}") from error
     if missing := [id for id in ids if id not in boxes]:
         raise WsolError(
             f"{path}: {len(missing)} of {len(ids)} photos have no box: {listed(missing, most=5)}; "
             "locate the folder that these names are relative to"
         )
-    return torch.tensor([boxes[id] for id in ids], dtype=torch.float32).view(-1, 4)
+    return torch.tensor([boxes[id] for id in ids], dtype=torch.float32).view(-1, 4).clamp(0, 1)
 
 
 class PseudoTruth(Chosen):
@@ -65,9 +93,3 @@ class PseudoTruth(Chosen):
 
     def truth_of(self, index: int, label: int) -> Truth:
         return self.truth(index)
-
-
-def _shares(box: list[float], result: dict[str, Any]) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = box
-    width, height = result["width"], result["height"]
-    return x0 / width, y0 / height, x1 / width, y1 / height

@@ -15,11 +15,14 @@ import numpy as np
 from jaxtyping import Float
 
 from wsol.data import Dataset
-from wsol.errors import WsolError, listed
+from wsol.data.dataset import class_count
+from wsol.errors import WsolError, listed, repeated
 from wsol.metrics import SIZE, Protocol
 from wsol.system import processes
 from wsol.system.console import bar
-from wsol.system.files import unreadable, write_array, write_bytes
+from wsol.system.files import read_array, unreadable, write_array, write_bytes
+from wsol.system.names import within
+from wsol.system.values import whole
 
 PREDICTIONS = "predictions.csv"
 
@@ -122,9 +125,15 @@ class ScoreMaps:
             return {}
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:
-                best = {row[0]: [int(label) for label in row[1:]] for row in csv.reader(file) if row}
+                rows = [(row[0], [whole(label) for label in row[1:]]) for row in csv.reader(file) if row]
         except (OSError, ValueError, csv.Error) as error:
             raise unreadable(path, error, f"a line is ID,label,label ... with whole numbers ({error})") from error
+        best = dict(rows)
+        if len(best) < len(rows):
+            raise WsolError(f"{path}: lists {repeated(id for id, _ in rows)} twice; remove one line")
+        if wrong := [id for id, labels in rows if len(set(labels)) < len(labels)]:
+            raise WsolError(f"{path}: {wrong[0]} has a class twice; remove it")
+        class_count((label for _, labels in rows for label in labels), path)
         if missing := [sample.id for sample in self.photos.samples if not best.get(sample.id)]:
             raise WsolError(f"{path}: no classes for {listed(missing)}; list them, or remove the file")
         return best
@@ -135,9 +144,7 @@ class ScoreMaps:
 
 def map_path(folder: Path, id: str) -> Path:
     """Where an image's map is stored. Raises WsolError for an id that leads out of the folder."""
-    if Path(id).is_absolute() or ".." in Path(id).parts:
-        raise WsolError(f"{id}: this id leads out of its folder; rename the image")
-    return folder / f"{id}.npy"
+    return within(folder, f"{id}.npy")
 
 
 def write_map(folder: Path, id: str, heatmap: Float[np.ndarray, "S S"]) -> None:
@@ -161,12 +168,7 @@ def _fits(width: int, height: int, photo_width: int, photo_height: int) -> bool:
 
 def _read(path: Path, mapped: bool = False) -> np.ndarray:
     """A stored (h, w) array of numbers. Raises WsolError naming the file."""
-    try:
-        heatmap = np.load(path, "r" if mapped else None, allow_pickle=False)
-    except Exception as error:  # NumPy's parser of headers lets many kinds through
-        raise unreadable(path, error, f"cannot be read as a NumPy array ({error}); write it again") from error
-    if not isinstance(heatmap, np.ndarray):  # an archive of arrays
-        raise WsolError(f"{path}: holds no array; a map is one (h, w) array of numbers")
-    if heatmap.ndim != 2 or heatmap.size == 0 or heatmap.dtype.kind not in "fiu":
+    heatmap = read_array(path, "a map is one (h, w) array of numbers")
+    if heatmap.ndim != 2 or heatmap.size == 0:
         raise WsolError(f"{path}: holds {heatmap.dtype} {heatmap.shape}; a map is one (h, w) array of numbers")
-    return heatmap
+    return heatmap if mapped else np.array(heatmap)

@@ -1,16 +1,25 @@
 """Heatmaps, stored so that boxes can be cut again at another threshold without the network."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from wsol.boxes.rule import Threshold, check_threshold
+from wsol.data.pseudo_boxes import check_within
 from wsol.errors import WsolError
 from wsol.export.writer import OneFile
-from wsol.locating.result import Finding, Result
-from wsol.system.files import read_json, unreadable, write_array, write_json
+from wsol.locating.result import Finding, Keep, Result
+from wsol.system.files import read_array, read_record, read_records, write_array, write_json
+from wsol.system.names import check_name
+from wsol.system.values import Corners, Count, Cut, Pixels, Share
+
+AGAIN = "locate again"
+MOST_CELLS = 4096**2  # of a heatmap
 
 
 class HeatmapWriter(OneFile):
@@ -39,6 +48,66 @@ class HeatmapWriter(OneFile):
         self.file.write(json.dumps(about, ensure_ascii=False) + "\n")
 
 
+@dataclass(frozen=True)
+class StoredFinding:
+    """A class in a photo, as a line of heatmaps.jsonl says, see `Finding`."""
+
+    label: Count
+    name: str
+    score: Share
+    boxes: tuple[Corners, ...]
+    confidence: tuple[Share, ...]
+    whole_image: bool
+    regressed: bool
+    background: bool
+    decided: Literal["", "person"] = ""  # older files have none
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where boxes and confidences differ in number."""
+        if len(self.boxes) != len(self.confidence):
+            raise ValueError(f"has {len(self.boxes)} boxes and {len(self.confidence)} confidences")
+
+    def with_map(self, heatmap: Float[np.ndarray, "h w"]) -> Finding:
+        about = vars(self) | {"boxes": np.array(self.boxes, np.float64).reshape(-1, 4)}
+        return Finding(**about | {"confidence": np.array(self.confidence, np.float64)}, heatmap=heatmap)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A photo, as a line of heatmaps.jsonl says, see `Result`."""
+
+    path: str
+    width: Pixels
+    height: Pixels
+    threshold: Cut
+    findings: tuple[StoredFinding, ...]
+    keep: Keep
+    unsure: bool
+    photo: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a name that leads out of a folder, no class, and boxes that do not lie in the photo."""
+        check_name(self.path)
+        if not self.findings:
+            raise ValueError("findings is empty")
+        for finding in self.findings:
+            for box in finding.boxes:
+                check_within(box, self.width, self.height)
+
+    def with_maps(self, maps: Float[np.ndarray, "n h w"]) -> Result:
+        findings = tuple(finding.with_map(heatmap) for finding, heatmap in zip(self.findings, maps, strict=True))
+        photo = Path(self.photo) if self.photo and Path(self.photo).is_file() else None
+        size = (self.width, self.height)
+        return Result(self.path, size, self.threshold, findings, self.keep, photo, self.unsure)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """classes.json: names, by index."""
+
+    classes: tuple[str, ...]
+
+
 def read_heatmaps(folder: str | Path, threshold: Threshold | None = None) -> tuple[list[str], Iterator[Result]]:
     """Class names, and the results that `HeatmapWriter` stored, cut at another threshold where one is given.
 
@@ -49,7 +118,10 @@ def read_heatmaps(folder: str | Path, threshold: Threshold | None = None) -> tup
     folder = Path(folder)
     if not (folder / HeatmapWriter.name).is_file():
         raise WsolError(f"{folder}: holds no heatmaps; write them with wsol locate --format heatmap")
-    return list(read_json(folder / "classes.json")["classes"]), _stored(folder, threshold)
+    if threshold is not None:
+        check_threshold(threshold)
+    classes = read_record(folder / "classes.json", Classes, AGAIN).classes
+    return list(classes), _stored(folder, classes, threshold)
 
 
 def heatmaps_path(folder: Path, number: int) -> Path:
@@ -60,33 +132,28 @@ def heatmaps_path(folder: Path, number: int) -> Path:
     return folder / HeatmapWriter.owns / f"{number:06d}.npy"
 
 
-def _stored(folder: Path, threshold: Threshold | None) -> Iterator[Result]:
-    with open(folder / HeatmapWriter.name, "rb") as lines:
-        for number, line in enumerate(lines):
-            path = heatmaps_path(folder, number)
-            try:
-                about, maps = json.loads(line), np.load(path, allow_pickle=False)
-                findings = tuple(
-                    Finding(
-                        int(each["label"]),
-                        str(each["name"]),
-                        float(each["score"]),
-                        np.array(each["boxes"], np.float64).reshape(-1, 4),
-                        np.array(each["confidence"], np.float64),
-                        heatmap,
-                        bool(each["whole_image"]),
-                        bool(each["regressed"]),
-                        bool(each["background"]),
-                        str(each.get("decided", "")),  # older files have none
-                    )
-                    for each, heatmap in zip(about["findings"], maps, strict=True)
-                )
-                size = (int(about["width"]), int(about["height"]))
-                check_threshold(about["threshold"])
-                photo, unsure = Path(about["photo"]) if about.get("photo") else None, bool(about["unsure"])
-                photo = photo if photo and photo.is_file() else None
-                result = Result(str(about["path"]), size, about["threshold"], findings, about["keep"], photo, unsure)
-            except Exception as error:  # NumPy's parser of headers lets many kinds through
-                said = str(error).partition("\n")[0][:200]
-                raise unreadable(path, error, f"damaged or missing ({said}); locate again") from error
-            yield result if threshold is None else result.at(threshold)
+def read_maps(folder: Path, number: int, count: int) -> Float[np.ndarray, "n h w"]:
+    """The heatmaps of a photo.
+
+    count: of its classes.
+
+    Raises WsolError, naming the file, where it holds no such maps.
+    """
+    path = heatmaps_path(folder, number)
+    maps = read_array(path, AGAIN)
+    if maps.ndim != 3 or len(maps) != count or not 0 < maps[0].size <= MOST_CELLS:
+        raise WsolError(f"{path}: holds {maps.shape} where {count} heatmaps must be; {AGAIN}")
+    return np.array(maps)
+
+
+def _stored(folder: Path, classes: Sequence[str], threshold: Threshold | None) -> Iterator[Result]:
+    path, names = folder / HeatmapWriter.name, set[str]()
+    for number, stored in enumerate(read_records(path, Stored, AGAIN)):
+        where = f"{path}, line {number + 1}"
+        if wrong := [each for each in stored.findings if classes[each.label : each.label + 1] != (each.name,)]:
+            raise WsolError(f"{where}: class {wrong[0].label} is not {wrong[0].name} in classes.json; {AGAIN}")
+        if stored.path in names:
+            raise WsolError(f"{where}: {stored.path} is there twice; {AGAIN}")
+        names.add(stored.path)
+        result = stored.with_maps(read_maps(folder, number, len(stored.findings)))
+        yield result if threshold is None else result.at(threshold)

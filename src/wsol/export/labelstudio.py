@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from wsol.export.writer import OneFile, add_entry
 from wsol.locating.result import Finding, Result
 from wsol.system.files import write_text
+from wsol.system.names import in_xml
 
 SERVED = "/data/local-files/?d="  # Label Studio's address of files on its own disk
 
@@ -50,7 +51,7 @@ class LabelStudioWriter(OneFile):
         ET.SubElement(view, "Image", name="image", value="$image")
         labels = ET.SubElement(view, "RectangleLabels", name="label", toName="image")
         for name in self.classes:
-            ET.SubElement(labels, "Label", value=name)
+            ET.SubElement(labels, "Label", value=in_xml(name))
         ET.indent(view)
         write_text(self.folder / "labelstudio.xml", ET.tostring(view, encoding="unicode") + "\n")
         super().close()

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from wsol.export.writer import OneFile
 from wsol.locating.result import ROW, Result
+from wsol.system.names import in_table, path_in_table
 
 
 class CsvWriter(OneFile):
-    """boxes.csv: `Result.rows`, boxes in pixels of the upright photo."""
+    """boxes.csv: `Result.rows`, boxes in pixels of the upright photo. No name is a formula, see `wsol.system.names`."""
 
     about = "boxes.csv, a row a box"
     name = "boxes.csv"
@@ -19,7 +20,8 @@ class CsvWriter(OneFile):
         self.rows.writeheader()
 
     def add(self, result: Result) -> None:
-        self.rows.writerows(result.rows())
+        for row in result.rows():
+            self.rows.writerow(row | {"path": path_in_table(row["path"]), "name": in_table(row["name"])})
 
 
 class JsonWriter(OneFile):

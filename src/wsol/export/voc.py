@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 from wsol.export.writer import Upright, Writer
 from wsol.locating.result import Result
 from wsol.system.files import write_text
+from wsol.system.names import in_xml, within
 
 
 class VocWriter(Writer):
@@ -26,7 +27,7 @@ class VocWriter(Writer):
         root = ET.Element("annotation")
         name = PurePosixPath(result.path)
         for tag, text in (("folder", str(name.parent)), ("filename", name.name)):
-            ET.SubElement(root, tag).text = text
+            ET.SubElement(root, tag).text = in_xml(text)
         size = ET.SubElement(root, "size")
         for tag, value in zip(("width", "height", "depth"), (*result.size, 3), strict=True):
             ET.SubElement(size, tag).text = str(value)
@@ -34,7 +35,7 @@ class VocWriter(Writer):
             for x0, y0, x1, y1 in finding.boxes.tolist():
                 item = ET.SubElement(root, "object")
                 for tag, text in (
-                    ("name", finding.name),
+                    ("name", in_xml(finding.name)),
                     ("pose", "Unspecified"),
                     ("truncated", "0"),
                     ("difficult", str(int(result.unsure))),
@@ -45,9 +46,8 @@ class VocWriter(Writer):
                 for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
                     ET.SubElement(box, tag).text = str(value)
         ET.indent(root)
-        path = self.root / "Annotations" / f"{self.stem(result.path)}.xml"
-        text = ET.tostring(root, encoding="unicode").encode(errors="backslashreplace").decode()
-        write_text(path, text + "\n")
+        path = within(self.root / "Annotations", f"{self.stem(result.path)}.xml")
+        write_text(path, ET.tostring(root, encoding="unicode") + "\n")
         self.upright.add(result, self, "upright")
 
     def close(self) -> None:

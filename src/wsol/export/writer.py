@@ -17,6 +17,7 @@ from wsol.locating.result import Result
 from wsol.locating.results import Unread
 from wsol.system.ahead import ahead
 from wsol.system.files import begin, write_picture
+from wsol.system.names import within
 
 MARK = ".wsol"  # stands in folders that `wsol locate` made, so that it may remove them
 WAITING = 64  # results that wait to be written
@@ -60,15 +61,16 @@ class Writer(ABC):
         """Completes the files."""
 
     def stem(self, name: str) -> str:
-        """A photo's name without its suffix; with it, or numbered, where an earlier photo's file is called so.
+        """A photo's name without its suffix; with it, or numbered, where an earlier photo's file is called so."""
+        path = PurePosixPath(name)
+        bare = str(path.with_suffix("") if path.name else path)
+        return self.free(chain([bare, name], (f"{bare}_{number}" for number in count(2))))
 
-        Capitals make no difference, as on the disks of many systems.
-        """
-        bare = str(PurePosixPath(name).with_suffix(""))
-        numbered = (f"{bare}_{number}" for number in count(2))
-        stem = next(stem for stem in chain([bare, name], numbered) if stem.casefold() not in self.taken)
-        self.taken.add(stem.casefold())
-        return stem
+    def free(self, names: Iterable[str]) -> str:
+        """The first name that no earlier photo's file has; capitals make no difference, as on many systems' disks."""
+        name = next(name for name in names if name.casefold() not in self.taken)
+        self.taken.add(name.casefold())
+        return name
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -124,7 +126,7 @@ class Upright:
         turned = orientation(result.photo) if isinstance(result.photo, Path) else 1
         if turned != 1 and (image := result.image) is not None:
             self.count += 1
-            write_picture(writer.root / folder / result.path, image, quality=95)
+            write_picture(within(writer.root / folder, result.path), image, quality=95)
         return turned
 
     def say(self, where: Path) -> None:

@@ -18,6 +18,7 @@ from wsol.boxes.rule import Threshold, find_boxes, foreground, normalise, scale_
 from wsol.data.inputs import Held, open_held
 from wsol.errors import WsolError
 from wsol.system.files import write_picture
+from wsol.system.names import within
 
 if TYPE_CHECKING:
     import pandas
@@ -27,6 +28,7 @@ Keep = Literal["largest", "all", "union"]
 CORNERS = ("x0", "y0", "x1", "y1")
 ROW: tuple[str, ...] = ("path", "label", "name", "score", "confidence", *CORNERS, "whole_image", "unsure", "decided")
 GRID = 224  # heatmaps are cut on the evaluator's grid, so that locating and evaluating agree on any photo
+QUALITY = 90  # of JPEGs
 SHOWN = 1024  # pixels, the longer side of a picture in a notebook
 
 
@@ -254,10 +256,8 @@ class Result:
 
     def save(self, folder: str | Path) -> Path:
         """Writes the plot as FOLDER/NAME, a JPEG whatever the photo was, and says where."""
-        path = Path(folder) / self.path
-        if path.suffix.lower() not in (".jpg", ".jpeg"):
-            path = path.with_name(path.name + ".jpg")
-        write_picture(path, self.plot(), quality=90)
+        path = within(Path(folder), jpeg_name(self.path))
+        write_picture(path, self.plot(), quality=QUALITY)
         return path
 
     def to_dict(self) -> dict[str, Any]:
@@ -335,6 +335,11 @@ class Result:
         if (image := self.image) is None:
             raise WsolError(f"{self.path}: this result came from stored heatmaps, without its photo; locate it again")
         return image
+
+
+def jpeg_name(name: str) -> str:
+    """What a picture of a photo is called: as the photo where that is a JPEG, else x.png.jpg."""
+    return name if name.lower().endswith((".jpg", ".jpeg")) else f"{name}.jpg"
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> "pandas.DataFrame":

@@ -14,14 +14,14 @@ resume.safetensors  state of the training after the last epoch, for --resume, wi
 """
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from wsol.backbones import build_backbone
-from wsol.boxes.rule import Threshold, check_threshold
-from wsol.errors import WsolError
+from wsol.boxes.rule import Threshold
+from wsol.errors import WsolError, repeated
 from wsol.localizer import Localizer
 from wsol.methods.contract import Method
 from wsol.methods.stack import Stack, stack
@@ -30,9 +30,42 @@ from wsol.runs import Checkpoint
 from wsol.runs.settings import Resolved, plain, resolve
 from wsol.runs.tensors import read_about, read_tensors, write_tensors
 from wsol.system import processes
-from wsol.system.files import read_json, write_json
+from wsol.system.files import read_json, read_record, write_json
+from wsol.system.values import Count, Share, cast
 
 RETRAIN = "train again"
+
+
+@dataclass(frozen=True)
+class About:
+    """run.json, as far as it is read; `packages` by name of the method: [package, version]."""
+
+    method: str
+    settings: dict[str, Any]
+    options: dict[str, Any]
+    classes: tuple[str, ...]
+    data: str
+    packages: dict[str, tuple[str, str]] = field(default_factory=dict)
+    at_test: dict[str, Any] = field(default_factory=dict)
+    several: bool = False
+    validation: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where no class, or two, have a name."""
+        if not self.classes or "" in self.classes or (twice := repeated(self.classes)) is not None:
+            raise ValueError(f"classes must have names, each another one{f': {twice} is there twice' if twice else ''}")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """threshold.json; earlier versions wrote neither source nor images."""
+
+    threshold: Share
+    checkpoint: Checkpoint
+    at_test: dict[str, Any]
+    validation: str
+    source: str = "validation"
+    images: Count = 0
 
 
 @dataclass(frozen=True)
@@ -65,18 +98,15 @@ class Run:
         path = folder / "run.json"
         if not path.is_file():
             raise WsolError(f"{folder}: no run is stored here (run.json is missing); give the --output of wsol train")
-        about = read_json(path, RETRAIN)
+        about = read_record(path, About, RETRAIN)
         try:
-            methods = _methods(str(about["method"]), about.get("packages", {}))
-            resolved = resolve(methods, None, about["settings"] | about["options"] | about.get("at_test", {}))
-            if resolved.settings.backbone is None:
-                raise KeyError("backbone")
-            several, validation = bool(about.get("several", False)), str(about.get("validation", ""))
-            return cls(folder, methods, resolved, tuple(about["classes"]), about["data"], several, validation)
-        except (KeyError, TypeError) as error:
-            raise WsolError(f"{path}: incomplete ({error}); {RETRAIN}") from error
+            methods = _methods(about.method, about.packages)
+            resolved = resolve(methods, None, about.settings | about.options | about.at_test)
         except WsolError as error:
             raise WsolError(f"{path}: {error}") from error
+        if resolved.settings.backbone is None:
+            raise WsolError(f"{path}: settings.backbone is missing; {RETRAIN}")
+        return cls(folder, methods, resolved, about.classes, about.data, about.several, about.validation)
 
     def describe(self) -> None:
         """Writes run.json."""
@@ -185,17 +215,11 @@ class Run:
         if at_test is None or not path.is_file():
             return "auto", "auto"
         fix = "remove it, then evaluate again"
-        stored = read_json(path, fix)
-        try:
-            check_threshold(threshold := float(stored["threshold"]))
-            of_checkpoint, of_heatmaps = stored["checkpoint"], stored["at_test"]
-            source = str(stored.get("source", "validation"))  # earlier versions kept no other
-            if of_checkpoint not in get_args(Checkpoint) or stored["validation"] != self.validation:
-                raise ValueError("it is of another run")
-        except (KeyError, TypeError, ValueError, OverflowError, WsolError) as error:
-            raise WsolError(f"{path}: holds no threshold of this run ({error}); {fix}") from error
-        same = (of_checkpoint, of_heatmaps) == (checkpoint, plain(at_test))
-        return (threshold, source) if same else ("auto", "auto")
+        stored = read_record(path, Chosen, fix)
+        if stored.validation != self.validation:
+            raise WsolError(f"{path}: holds no threshold of this run; {fix}")
+        same = (stored.checkpoint, stored.at_test) == (checkpoint, plain(at_test))
+        return (stored.threshold, stored.source) if same else ("auto", "auto")
 
 
 def save(method: Method, path: Path, about: dict[str, Any]) -> None:
@@ -217,13 +241,16 @@ def restore(method: Method, path: Path) -> dict[str, Any]:
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WsolError(f"{path}: does not fit the network of run.json: {first[:200]}") from error
+    if wrong := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
+        raise WsolError(f"{path}: {wrong[0]} holds what is no number: the training diverged; lower its --learning-rate")
     return figures
 
 
 def _figures(path: Path, about: dict[str, Any]) -> dict[str, Any]:
     """What is known of a network, by name. Raises WsolError where the epoch is missing, or something is no number."""
-    if wrong := [name for name, value in {"epoch": None, **about}.items() if not isinstance(value, int | float)]:
+    if wrong := [name for name, value in about.items() if type(value) not in (int, float)]:
         raise WsolError(f"{path.with_suffix('.json')}: holds no number for {wrong[0]}; {RETRAIN}")
+    cast(about.get("epoch"), Count, f"{path.with_suffix('.json')}: epoch")
     return about
 
 

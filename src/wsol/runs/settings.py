@@ -1,35 +1,23 @@
 """How a method is trained: the settings, where they come from (defaults, recipe, caller), and their errors."""
 
-import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from wsol.boxes.rule import Threshold, check_threshold
 from wsol.errors import WsolError
 from wsol.methods.stack import Stack
 from wsol.registry import check_key
 from wsol.runs.recipes import read_recipe
-from wsol.system.values import cast
+from wsol.system.values import Count, Cut, Range, cast
 
-NOT_NEGATIVE = (
-    "epochs",
-    "learning_rate",
-    "head_rate",
-    "bias_rate",
-    "momentum",
-    "weight_decay",
-    "decay",
-    "warmup",
-    "clip",
-)
-NOT_NEGATIVE += ("kept_strides", "seed", "val_per_class", "sheet_every", "workers")
+Rate = Annotated[float, Range(0, 1e6)]
+Epochs = Annotated[int, Range(0, 10**6)]
+Side = Annotated[int, Range(8, 4096)]
 FILES = ("weights", "pseudo_boxes", "pseudo_truth", "label_tree")  # settings that are paths
 GONE = {
     "head_prefix": "a method names its new layers; BAS and AEPL have mask_rate",
     "parts": "SLT-Net is its localizer; train `regressor` on its boxes and `cam` for the classes",
 }
-LEAST = dict.fromkeys(NOT_NEGATIVE, 0) | {"batch_size": 1, "map_stride": 1, "image_size": 8, "test_size": 8}
 
 
 @dataclass(frozen=True)
@@ -86,34 +74,34 @@ class Settings:
     backbone: str | None = None
     weights: str = "pretrained"
     end: str | None = None
-    map_stride: int | Literal["own"] = 16
-    kept_strides: int = 0
+    map_stride: Annotated[int, Range(1, 4096)] | Literal["own"] = 16
+    kept_strides: Count = 0
     freeze: str | int = "none"
     cache_features: bool = False
     cache_photos: bool = False
-    image_size: int = 224
-    test_size: int | None = None
-    epochs: int = 20
-    batch_size: int = 32
+    image_size: Side = 224
+    test_size: Side | None = None
+    epochs: Epochs = 20
+    batch_size: Annotated[int, Range(1, 10**9)] = 32
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: float = 1e-3
-    head_rate: float = 10.0
-    bias_rate: float = 1.0
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    learning_rate: Rate = 1e-3
+    head_rate: Rate = 10.0
+    bias_rate: Rate = 1.0
+    momentum: Annotated[float, Range(0, 1)] = 0.9
+    weight_decay: Rate = 5e-4
     schedule: Literal["constant", "step", "cosine", "polynomial", "onecycle"] = "cosine"
-    milestones: tuple[float, ...] = ()
-    decay: float = 0.1
-    warmup: float = 0.0
-    clip: float = 0.0
+    milestones: tuple[Rate, ...] = ()
+    decay: Rate = 0.1
+    warmup: Rate = 0.0
+    clip: Rate = 0.0
     sync_batch_norm: bool = False
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    seed: int = 0
-    threshold: Threshold | Literal["validation"] | None = None
-    val_per_class: int = 5
-    sheet_every: int = 5
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0  # as Lightning takes them
+    threshold: Cut | Literal["validation"] | None = None
+    val_per_class: Count = 5
+    sheet_every: Count = 5
     watch_boxes: bool = False
-    workers: int = 2
+    workers: Annotated[int, Range(0, 1024)] = 2
     on_bad_image: Literal["raise", "skip"] = "raise"
     background: str | None = None
     pseudo_boxes: str | None = None
@@ -121,16 +109,13 @@ class Settings:
     label_tree: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises WsolError for numbers that cannot be."""
-        for name, least in LEAST.items():
-            if (value := getattr(self, name)) not in ("own", None) and not least <= value < math.inf:
-                raise WsolError(f"{name} cannot be {value}; it must be at least {least}")
+        """Raises WsolError for values that cannot be, see the ranges of the fields."""
+        for field in fields(self):
+            cast(getattr(self, field.name), field.type, field.name)
         if self.cache_features and self.freeze == "none":
             raise WsolError("cache_features keeps what frozen stages give; say by freeze which are frozen, or all")
         if self.cache_features and self.cache_photos:
             raise WsolError("cache_features keeps what follows from the photos; leave cache_photos out")
-        if self.threshold not in (None, "validation"):
-            check_threshold(self.threshold)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import numpy as np
+from typing import Any, Literal
 
 from wsol.errors import WsolError
 from wsol.system.files import unwritable
+from wsol.system.values import Corners, cast, record
 
 Kind = Literal["accepted", "changed", "none", "skipped"]
 NAME = "review.jsonl"
@@ -26,7 +25,7 @@ class Drawn:
     """
 
     name: str
-    box: tuple[float, float, float, float]
+    box: Corners
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,15 @@ class Answer:
     @property
     def decided(self) -> bool:
         return self.kind != "skipped"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A line of the journal."""
+
+    photo: str
+    answer: Kind
+    boxes: tuple[dict, ...]
 
 
 class Journal:
@@ -88,29 +96,22 @@ class Journal:
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip():
-                    answer = _parsed(json.loads(line))
-                    answers.pop(answer.photo, None)  # the order is that of the last answers
-                    answers[answer.photo] = answer
-            except (ValueError, KeyError, TypeError):
+                    stored = record(json.loads(line), Stored)
+                    answers.pop(stored.photo, None)  # the order is that of the last answers
+                    answers[stored.photo] = Answer(stored.photo, stored.answer, parsed_boxes(stored.boxes))
+            except (ValueError, RecursionError, WsolError):
                 damaged += [str(number)] * (number < len(lines))
         if damaged:
             warnings.warn(f"{self.path}: left out damaged lines: {', '.join(damaged)}", stacklevel=2)
         return answers
 
 
-def _parsed(entry: dict[str, Any]) -> Answer:
-    """Raises ValueError, KeyError or TypeError for what is no answer."""
-    if entry["answer"] not in get_args(Kind):
-        raise ValueError(entry["answer"])
-    return Answer(str(entry["photo"]), entry["answer"], parsed_boxes(entry["boxes"]))
-
-
 def parsed_boxes(entries: Any) -> tuple[Drawn, ...]:
-    """Raises ValueError, KeyError or TypeError for what are no boxes."""
+    """Boxes as the page sends and the journal keeps them, a name and a box each. Raises WsolError for what are none."""
     drawn = []
-    for entry in entries:
-        x0, y0, x1, y1 = (round(float(value), 2) for value in entry["box"])
-        if not (np.isfinite([x0, y0, x1, y1]).all() and x0 < x1 and y0 < y1):
-            raise ValueError(entry["box"])
-        drawn.append(Drawn(str(entry["name"]), (x0, y0, x1, y1)))
+    for one in cast(entries, tuple[Drawn, ...], "boxes"):
+        x0, y0, x1, y1 = (round(value, 2) for value in one.box)
+        if not (x0 < x1 and y0 < y1):
+            raise WsolError(f"the box {one.box} is not x0 y0 x1 y1")
+        drawn.append(Drawn(one.name, (x0, y0, x1, y1)))
     return tuple(drawn)

@@ -1,5 +1,6 @@
 """The review queue: located photos, the least sure first, and what a person decided of them."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from wsol.errors import WsolError
 from wsol.export import find_formats, read_heatmaps, write_results
-from wsol.export.heatmaps import HeatmapWriter, heatmaps_path
+from wsol.export.heatmaps import HeatmapWriter, read_maps
 from wsol.locating.result import Finding, Result
 from wsol.serve.journal import Answer, Drawn, Journal, parsed_boxes
 
@@ -64,12 +65,12 @@ class Queue:
             )
         journal = Journal(folder)
         order = sorted(range(len(results)), key=lambda number: doubt(results[number]))
-        return cls(folder, classes, results, several, order, journal, journal.read())
+        return cls(folder, classes, results, several, order, journal, _read(journal, results, classes))
 
     def result(self, number: int) -> Result:
         """What the network said of a photo, with its heatmaps."""
         light = self.results[number]
-        maps = np.load(heatmaps_path(self.folder, number), allow_pickle=False)
+        maps = read_maps(self.folder, number, len(light.findings))
         findings = zip(light.findings, maps, strict=True)
         return replace(light, findings=tuple(replace(finding, heatmap=heatmap) for finding, heatmap in findings))
 
@@ -103,15 +104,9 @@ class Queue:
             raise WsolError(f"{photo}: is not photo {number} of {self.folder}; load the page again")
         try:
             drawn = parsed_boxes(boxes) if said == "boxes" else ()
-        except (ValueError, KeyError, TypeError) as error:
+        except WsolError as error:
             raise WsolError(f"{photo}: a box is not x0 y0 x1 y1 with x0 < x1 and y0 < y1; draw it again") from error
-        width, height = result.size
-        for one in drawn:
-            x0, y0, x1, y1 = one.box
-            if one.name not in self.classes:
-                raise WsolError(f"{photo}: the run knows no class {one.name!r}; choose another one")
-            if min(x0, y0) < 0 or x1 > width or y1 > height:
-                raise WsolError(f"{photo}: a box reaches out of the photo; draw it again")
+        _check(drawn, result, self.classes)
         if said == "boxes":
             kind = "none" if not drawn else "accepted" if drawn == self.proposed(number) else "changed"
         else:
@@ -147,7 +142,7 @@ class Queue:
 
         only: leave out photos that nobody decided on; else they stand there as the network gave them.
         """
-        answers = self.journal.read()  # another server may have kept some
+        answers = _read(self.journal, self.results, self.classes)  # another server may have kept some
         for number, light in enumerate(self.results):
             answer = answers.get(light.path)
             if answer is not None and answer.decided:
@@ -179,6 +174,29 @@ class Queue:
         progress = self.progress()
         decided = progress["accepted"] + progress["changed"] + progress["none"]
         return f"{output}: {count} photos written as {', '.join(writers)}, {decided} of them decided by a person"
+
+
+def _read(journal: Journal, results: list[Result], classes: tuple[str, ...]) -> dict[str, Answer]:
+    """The journal's answers, without those that do not fit the photos, which are warned of."""
+    by_name, answers = {result.path: result for result in results}, journal.read()
+    for photo in by_name.keys() & answers.keys():
+        try:
+            _check(answers[photo].boxes, by_name[photo], classes)
+        except WsolError as error:
+            warnings.warn(f"{journal.path}: left out an answer: {error}", stacklevel=3)
+            del answers[photo]
+    return answers
+
+
+def _check(boxes: tuple[Drawn, ...], result: Result, classes: tuple[str, ...]) -> None:
+    """Raises WsolError for boxes of unknown classes, and outside of their photo."""
+    width, height = result.size
+    for one in boxes:
+        x0, y0, x1, y1 = one.box
+        if one.name not in classes:
+            raise WsolError(f"{result.path}: the run knows no class {one.name!r}; choose another one")
+        if min(x0, y0) < 0 or x1 > width or y1 > height:
+            raise WsolError(f"{result.path}: a box reaches out of the photo; draw it again")
 
 
 def doubt(result: Result) -> tuple[bool, float]:

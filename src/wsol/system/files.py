@@ -5,21 +5,24 @@ import errno
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
 from wsol.errors import WsolError
+from wsol.system.names import in_table
+from wsol.system.values import record
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+Kind = TypeVar("Kind")
 
 
 def unreadable(path: Any, error: Exception, said: str) -> WsolError:
@@ -48,14 +51,44 @@ def read_json(path: Path, fix: str = "train or evaluate again") -> dict[str, Any
     return entries
 
 
+def read_record(path: Path, kind: type[Kind], fix: str) -> Kind:
+    """A JSON object as a dataclass, see `wsol.system.values.record`.
+
+    fix: what the error advises.
+
+    Raises WsolError naming the file, and the entry that is missing or wrong.
+    """
+    entries = read_json(path, fix)
+    try:
+        return record(entries, kind)
+    except WsolError as error:
+        raise WsolError(f"{path}: {error}; {fix}") from error
+
+
+def read_records(path: Path, kind: type[Kind], fix: str) -> Iterator[Kind]:
+    """The lines of a file, a JSON object each, as `read_record` reads one; none is kept in memory.
+
+    Raises WsolError naming the file, the line, and the entry that is missing or wrong.
+    """
+    try:
+        with open(path, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    yield record(json.loads(line), kind)
+                except (ValueError, RecursionError, WsolError) as error:
+                    raise WsolError(f"{path}, line {number}: {error}; {fix}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, f"cannot be read ({error}); {fix}") from error
+
+
 def write_json(path: Path, entries: dict[str, Any]) -> None:
     """Writes a JSON object, whole or not at all. Raises WsolError naming the file when the disk refuses."""
     write_text(path, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a small text file, whole or not at all."""
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Writes a small text file, whole or not at all; names that are no UTF-8 become escapes, as in JSON."""
+    write_whole(path, lambda file: file.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -84,23 +117,57 @@ def write_picture(path: Path, image: "Image.Image", **options: Any) -> None:
 
 
 def write_csv(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Writes a table, whole or not at all; what a row does not have stays empty."""
+    """Writes a table, whole or not at all; what a row does not have stays empty, and no text is a formula."""
     lines = io.StringIO(newline="")
     table = csv.DictWriter(lines, names)
     table.writeheader()
-    table.writerows(rows)
-    write_bytes(path, lines.getvalue().encode())
+    for row in rows:
+        table.writerow({name: in_table(value) if isinstance(value, str) else value for name, value in row.items()})
+    write_text(path, lines.getvalue())
+
+
+def read_array(path: Path, fix: str) -> "np.ndarray":
+    """An array of numbers from a .npy file, as a view of the file: nothing is read before it is used.
+
+    fix: what the error advises.
+
+    Raises WsolError, naming the file, where it is damaged, holds something else, or less than its header says.
+    """
+    import numpy as np
+
+    try:
+        array = np.load(path, "r", allow_pickle=False)
+    except Exception as error:  # NumPy's parser of headers lets many kinds through
+        raise unreadable(path, error, f"cannot be read as a NumPy array ({error}); {fix}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":  # an archive of arrays, text, complex numbers
+        raise WsolError(f"{path}: holds no array of real numbers; {fix}")
+    return array
 
 
 def read_yaml(path: Any, what: str) -> dict[str, Any]:
     """The entries of a YAML file. Raises WsolError, naming the file, where it holds none."""
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise unreadable(path, error, f"not readable as YAML ({str(error).splitlines()[0]})") from error
+        entries = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, f"not readable as YAML ({error})") from error
     if not isinstance(entries, dict):
         raise WsolError(f"{path}: a {what} is a list of `key: value` lines")
     return {str(key): value for key, value in entries.items()}
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text. Raises ValueError where it has none, and for aliases, by which a line fills the memory."""
+    try:
+        return yaml.load(text, _WithoutAliases)
+    except Exception as error:  # what tags stand for lets many kinds through
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it has an alias, *name; write the value out")
+        return super().compose_node(parent, index)
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

@@ -43,5 +43,5 @@ def colocated(run: Run, method: Method, training: Dataset) -> Path:
         results = Colocated(localizer, training, -1, side, BATCH)
         write_results(shown.track(results, total=len(results)), folder, list(run.classes), [JsonWriter])
     method.train()
-    console.print(f"no --pseudo-boxes: DDT's boxes are learnt, {path}", highlight=False, soft_wrap=True)
+    console.print(f"no --pseudo-boxes: DDT's boxes are learnt, {path}")
     return path

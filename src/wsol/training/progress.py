@@ -35,8 +35,7 @@ class Progress(L.Callback):
         speed = (done - self.first) * shared_by * len(batch[0]) / (self.said - self.began)
         self.bar.console.print(
             f"step {done}/{self.total}  loss {float(outputs['loss']):.3f}  {speed:.1f} photos/s  "
-            f"{_clock(self._left(done))} left",
-            highlight=False,
+            f"{_clock(self._left(done))} left"
         )
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -46,8 +45,7 @@ class Progress(L.Callback):
         validation = f"validation {', '.join(known)}  " if known else ""
         self.bar.console.print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(figures['loss/total']):.3f}  "
-            f"{validation}{_clock(left)} left",
-            highlight=False,
+            f"{validation}{_clock(left)} left"
         )
 
     def _left(self, done: int) -> float:

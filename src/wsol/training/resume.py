@@ -10,10 +10,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from wsol.errors import WsolError, listed
-from wsol.runs.folder import Run
+from wsol.runs.folder import About, Run
 from wsol.runs.settings import Settings, plain
 from wsol.runs.tensors import read_tensors, write_tensors
-from wsol.system.files import read_json
+from wsol.system.files import read_record
 
 STATE = "resume.safetensors"
 REST = "state"  # all of it that is no tensor, as JSON, among the tensors: so the checksum is of everything
@@ -82,12 +82,11 @@ def check_resumable(run: Run) -> None:
         raise WsolError(f"{earlier}: is of an earlier version, which cannot go on; remove it, and --resume begins anew")
     if not learnt(run.folder):  # it ended before its first epoch did, perhaps for a reason that is fixed now
         return
-    entries = read_json(about, "choose another --output")
-    if entries.get("classes") != list(run.classes):
+    begun = read_record(about, About, "choose another --output")
+    if begun.classes != run.classes:
         raise WsolError(f"{about}: was begun with other classes; resume with the same or choose another --output")
-    before = plain(Settings()) | {"method": entries.get("method")}  # what an earlier version did not know
-    for kind in ("settings", "options", "at_test"):
-        before |= entries.get(kind) or {}
+    before = plain(Settings()) | {"method": begun.method}  # what an earlier version did not know
+    before |= begun.settings | begun.options | begun.at_test
     now = {"method": run.stack.key, **run.resolved.all}
     other = [name for name in before | now if name not in FREE and before.get(name) != now.get(name)]
     if other:

@@ -146,7 +146,7 @@ def fit(
     views = TrainingImages(training, settings.image_size, settings.seed, boxes)
     check_views = EvaluationImages(validation, settings.image_size)
     if settings.freeze != "none":
-        console.print(_learning(method), highlight=False, soft_wrap=True)
+        console.print(_learning(method))
     if settings.cache_features and settings.epochs:
         views, check_views = processes.first_then_others(lambda: cached(loop, folder, training, validation, boxes))
         workers = 0
@@ -300,7 +300,7 @@ def _with_boxes(run: Run, method: Method, training: Dataset) -> tuple[Dataset, T
             raise WsolError(f"{title} learns from true boxes; leave --pseudo-boxes out")
         boxed, boxes = with_true_boxes(training)
         said = f"the true boxes of {len(boxed)} of {len(training)} validation photos, and no training photo"
-        console.print(f"{title} learns from {said}", highlight=False, soft_wrap=True)
+        console.print(f"{title} learns from {said}")
         return boxed, boxes
     asked, path = "pseudo_boxes" in method.asked, settings.pseudo_boxes
     if path is not None and not asked:
