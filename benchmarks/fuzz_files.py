@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from mutations import NAMES, NUMBERS, WORDS
@@ -125,8 +126,12 @@ def lists(root: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, np.random.default_rng(i).uniform(0, 1, (8, 8)).astype(np.float32))
         Image.fromarray(np.tri(30, 40, dtype=np.uint8) * 255).save(root / "m" / f"{i}.png")
-    (root / "maps" / "predictions.csv").write_text("".join(f"{name},{i // 2},1,0\n" for i, name in enumerate(names)))
-    rows = [f"photos/{name},{name.split('/')[0]},2,3,20,25,{'train' if i % 2 else 'test'}" for i, name in enumerate(names)]
+    (root / "maps" / "predictions.csv").write_text(
+        "".join(f"{name},{i // 2},{1 - i // 2},5\n" for i, name in enumerate(names))
+    )
+    rows = [
+        f"photos/{name},{name.split('/')[0]},2,3,20,25,{'train' if i % 2 else 'test'}" for i, name in enumerate(names)
+    ]
     (root / "photos.csv").write_text("\n".join(["path,label,x0,y0,x1,y1,split", *rows]) + "\n")
     sized = [f"photos/{n};{n.split('/')[0]};40;30;{i},1;1,5;20;25" for i, n in enumerate(names)]
     (root / "voc.csv").write_text("\n".join(["filename;class;width;height;xmin;ymin;xmax;ymax", *sized]) + "\n")
@@ -136,7 +141,8 @@ def layouts(root: Path) -> None:
     names = sorted(path.relative_to(root / "photos").as_posix() for path in (root / "photos").glob("*/*"))
     images = [{"id": i, "file_name": name, "width": 40, "height": 30} for i, name in enumerate(names)]
     boxes = [
-        {"id": i, "image_id": i, "category_id": 1 + i // 2, "bbox": [2, 3, 18, 22], "iscrowd": 0} for i in range(len(names))
+        {"id": i, "image_id": i, "category_id": 1 + i // 2, "bbox": [2, 3, 18, 22], "iscrowd": 0}
+        for i in range(len(names))
     ]
     categories = [{"id": 1, "name": "crest"}, {"id": 2, "name": "horn"}]
     coco = {"images": images, "annotations": boxes, "categories": categories, "info": {"photos": "photos"}}
@@ -144,17 +150,17 @@ def layouts(root: Path) -> None:
     numbers = range(1, 5)
     cub = root / "cub"
     tables = {
-        "images": "{0} 00{1}.x/{0}.jpg",
+        "images": "{0} 00{1}/{0}.jpg",
         "image_class_labels": "{0} {1}",
         "train_test_split": "{0} {2}",
         "bounding_boxes": "{0} 2.0 3.0 18.0 22.0",
     }
     cub.mkdir()
-    (cub / "classes.txt").write_text("1 001.x\n2 002.x\n")
+    (cub / "classes.txt").write_text("1 001.x\n2 002.y\n")
     for name, line in tables.items():
         (cub / f"{name}.txt").write_text("".join(line.format(i, 1 + i // 3, i % 2) + "\n" for i in numbers))
     for i in numbers:
-        _photo(cub / "images" / f"00{1 + i // 3}.x" / f"{i}.jpg")
+        _photo(cub / "images" / f"00{1 + i // 3}" / f"{i}.jpg")
     voc = root / "voc"
     for i in numbers:
         _photo(voc / "JPEGImages" / f"{i}.jpg")
@@ -190,7 +196,7 @@ def layouts(root: Path) -> None:
 
 def _photo(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(len(list(path.parent.iterdir()))).integers(0, 255, (30, 40, 3), np.uint8)
+    pixels = np.random.default_rng(crc32(str(path).encode())).integers(0, 255, (30, 40, 3), np.uint8)
     Image.fromarray(pixels).save(path)
 
 
@@ -231,9 +237,9 @@ def truths(where: str, *splits: Any) -> Callable[[Path], str | None]:
                     return f"label {sample.label}"
                 (width, height), boxes = photos.size(index), photos.truth(index).boxes
                 low, high = boxes[:, :2], boxes[:, 2:]
-                if not (np.isfinite(boxes).all() and (low < high).all() and (low >= 0).all()):
+                if not (np.isfinite(boxes).all() and (low < high).all() and (high > 0).all()):
                     return f"box {boxes.tolist()}"
-                if not (0 < width and 0 < height and (high <= (width, height)).all()):
+                if not (0 < width and 0 < height and (low < (width, height)).all()):
                     return f"box {boxes.tolist()} in {width} x {height}"
         return None
 
@@ -257,9 +263,9 @@ def reviewed(folder: Path) -> None:
 
 
 def report(folder: Path) -> None:
-    path = write_report(Run.read(folder / "run"))
-    (folder / "out").mkdir()
-    shutil.copy(path, folder / "out")
+    if (path := write_report(Run.read(folder / "run"))) is not None:
+        (folder / "out").mkdir()
+        shutil.copy(path, folder / "out")
 
 
 def measured(folder: Path) -> None:
@@ -314,6 +320,31 @@ class OddSettings(Kind):
         return [words]
 
 
+OPTIONS = {
+    "locate": "threshold classes keep batch-size max-errors workers format shard checkpoint readout set on-bad-image",
+    "evaluate": "threshold split protocol batch-size workers box-format checkpoint readout set pseudo-truth output",
+    "cut": "threshold format output",
+}
+BEGIN = {
+    "locate": ["locate", "run", "photos", "--output", "out", "--format", "json"],
+    "evaluate": ["evaluate", "run", "creatures", "--workers", "0"],
+    "cut": ["cut", "found", "--output", "out"],
+}
+
+
+@dataclass(frozen=True)
+class OddOptions(Kind):
+    """Options of other commands."""
+
+    def words(self, draw: Random) -> list[list[str]]:
+        name = draw.choice(list(OPTIONS))
+        words = BEGIN[name]
+        for _ in range(draw.choice([1, 1, 2])):
+            value = draw.choice([*map(str, NUMBERS), *WORDS, *NAMES[:30], "x=1", "averaged=nan", "gradcam", "2", "0/2"])
+            words = [*words, f"--{draw.choice(OPTIONS[name].split())}={value[:5000]}".replace("\0", "")]
+        return [words]
+
+
 def odd_names(folder: Path, draw: Random) -> str:
     """Photos and class folders get odd names, and so do the classes of the run."""
     chosen = [name for name in NAMES if "/" not in name and "\0" not in name and name not in ("", ".", "..")]
@@ -322,7 +353,8 @@ def odd_names(folder: Path, draw: Random) -> str:
     odd = draw.choice(chosen)
     photo.rename(photo.with_name(odd + draw.choice([".jpg", ".png.jpg", ".JPG"])))
     (folder / "photos" / "horn").rename(folder / "photos" / draw.choice(chosen))
-    path = folder / "run" / "run.json"
+    if not (path := folder / "run" / "run.json").is_file():
+        return "names"
     about = json.loads(path.read_text())
     about["classes"][draw.randrange(len(about["classes"]))] = draw.choice(chosen)
     path.write_text(json.dumps(about))
@@ -336,136 +368,438 @@ EVALUATE = ("evaluate", "run", "creatures", "--workers", "0", "--output", "out/f
 HEATMAPS = ("found/heatmaps.jsonl",)
 NPY = ("found/heatmaps/*.npy",)
 KINDS: list[Kind] = [
-    Kind("run.json", ("run", "photos"), ("run/run.json",), (LOCATE,), wrong=(
-        ("run/run.json", rb'"classes": \[\s*"', rb'"classes": [1, "'),
-        ("run/run.json", rb'"image_size": 32', rb'"image_size": 1000000'),
-        ("run/run.json", rb'"image_size": 32', rb'"image_size": 0'),
-        ("run/run.json", rb'"seed": 0', rb'"seed": -1'),
-        ("run/run.json", rb'"seed": 0', rb'"seed": 1.5'),
-        ("run/run.json", rb'"learning_rate": 0.001', rb'"learning_rate": NaN'),
-        ("run/run.json", rb'"several": false', rb'"several": "x"'),
-        ("run/run.json", rb'"data": "creatures"', rb'"data": 3'),
-    )),
-    Kind("best.json, threshold.json, photos.json", ("run", "photos"),
-         ("run/best.json", "run/threshold.json", "run/photos.json", "run/best.json", "run/threshold.json"), (LOCATE, EVALUATE), wrong=(
-        ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": 7'),
-        ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": NaN'),
-        ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": true'),
-        ("run/best.json", rb'"epoch": 1', rb'"epoch": -5'),
-        ("run/best.json", rb'"epoch": 1', rb'"epoch": 1.5'),
-        ("run/best.json", rb'"epoch": 1', rb'"epoch": "1"'),
-    )),
+    Kind(
+        "run.json",
+        ("run", "photos"),
+        ("run/run.json",),
+        (LOCATE,),
+        wrong=(
+            ("run/run.json", rb'"classes": \[\s*"', rb'"classes": [1, "'),
+            ("run/run.json", rb'"image_size": 32', rb'"image_size": 1000000'),
+            ("run/run.json", rb'"image_size": 32', rb'"image_size": 0'),
+            ("run/run.json", rb'"seed": 0', rb'"seed": -1'),
+            ("run/run.json", rb'"seed": 0', rb'"seed": 1.5'),
+            ("run/run.json", rb'"learning_rate": [^,]*', rb'"learning_rate": NaN'),
+            ("run/run.json", rb'"several": false', rb'"several": "x"'),
+            ("run/run.json", rb'"data": "creatures"', rb'"data": 3'),
+        ),
+    ),
+    Kind(
+        "best.json, threshold.json, photos.json",
+        ("run", "photos"),
+        ("run/best.json", "run/threshold.json", "run/photos.json", "run/best.json", "run/threshold.json"),
+        (LOCATE, EVALUATE),
+        wrong=(
+            ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": 7'),
+            ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": NaN'),
+            ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": true'),
+            ("run/best.json", rb'"epoch": 1', rb'"epoch": -5'),
+            ("run/best.json", rb'"epoch": 1', rb'"epoch": 1.5'),
+            ("run/best.json", rb'"epoch": 1', rb'"epoch": "1"'),
+        ),
+    ),
     Kind("best.safetensors", ("run", "photos"), ("run/best.safetensors",), (LOCATE,)),
-    Kind("training.json, metrics.csv, evaluations", ("run",), ("run/training.json", "run/metrics.csv", "run/evaluations/*.json"),
-         call=report),
-    Kind("resumed: run.json, states, metrics.csv", ("run",),
-         ("run/run.json", "run/resume.json", "run/resume.safetensors", "run/metrics.csv", "run/training.json", "run/last.json", "run/best.json"),
-         ((*TRAINED, "--resume"),)),
-    Kind("heatmaps.jsonl", ("found",), HEATMAPS, (CUT,), wrong=tuple(
-        (HEATMAPS[0], old, new) for old, news in {
-            rb'"path": "[^"]*"': (rb'"path": "../../x.jpg"', rb'"path": "/fuzz/x.jpg"', rb'"path": ""', rb'"path": "a\\u0000b"', rb'"path": 3', rb'"path": "a/../../b.jpg"'),
-            rb'"score": [0-9.]+': (rb'"score": 2', rb'"score": NaN', rb'"score": -1', rb'"score": "0.5"', rb'"score": true'),
-            rb'"label": \d+': (rb'"label": 99', rb'"label": -1', rb'"label": 0.5', rb'"label": "0"'),
-            rb'"confidence": \[[^]]*\]': (rb'"confidence": [NaN]', rb'"confidence": [2]', rb'"confidence": []', rb'"confidence": 1'),
-            rb'"boxes": \[\[[^]]*\]\]': (rb'"boxes": [[0, 0, 900, 900]]', rb'"boxes": [[9, 9, 1, 1]]', rb'"boxes": [[NaN, 0, 5, 5]]', rb'"boxes": []', rb'"boxes": [[1, 2, 3]]', rb'"boxes": [[-3, 0, 5, 5]]'),
-            rb'"width": 40': (rb'"width": 0', rb'"width": -1', rb'"width": 1e308', rb'"width": 40.5', rb'"width": Infinity'),
-            rb'"keep": "largest"': (rb'"keep": "x"', rb'"keep": null'),
-            rb'"threshold": (?:[0-9.]+|"auto")': (rb'"threshold": 2', rb'"threshold": "x"', rb'"threshold": NaN'),
-            rb'"unsure": (?:true|false)': (rb'"unsure": 3', rb'"unsure": "x"'),
-            rb'"whole_image": false': (rb'"whole_image": "no"',),
-        }.items() for new in news)),
-    Kind("classes.json", ("found",), ("found/classes.json",), (CUT,), wrong=(
-        ("found/classes.json", rb'"classes": \[\s*"', rb'"classes": [1, "'),
-        ("found/classes.json", rb'"classes": \[\s*"[^"]*",', rb'"classes": ['),
-        ("found/classes.json", rb'"classes": \[\s*("[^"]*"),', rb'"classes": [\1, \1,'),
-    )),
+    Kind(
+        "training.json, metrics.csv, evaluations",
+        ("run",),
+        ("run/training.json", "run/metrics.csv", "run/evaluations/*.json"),
+        call=report,
+    ),
+    Kind(
+        "resumed: run.json, states, metrics.csv",
+        ("run",),
+        (
+            "run/run.json",
+            "run/resume.json",
+            "run/resume.safetensors",
+            "run/metrics.csv",
+            "run/training.json",
+            "run/last.json",
+            "run/best.json",
+        ),
+        ((*TRAINED, "--resume"),),
+    ),
+    Kind(
+        "heatmaps.jsonl",
+        ("found",),
+        HEATMAPS,
+        (CUT,),
+        wrong=tuple(
+            (HEATMAPS[0], old, new)
+            for old, news in {
+                rb'"path": "[^"]*"': (
+                    rb'"path": "../../x.jpg"',
+                    rb'"path": "/fuzz/x.jpg"',
+                    rb'"path": ""',
+                    rb'"path": "a\\u0000b"',
+                    rb'"path": 3',
+                    rb'"path": "a/../../b.jpg"',
+                ),
+                rb'"score": [0-9.]+': (
+                    rb'"score": 2',
+                    rb'"score": NaN',
+                    rb'"score": -1',
+                    rb'"score": "0.5"',
+                    rb'"score": true',
+                ),
+                rb'"label": \d+': (rb'"label": 99', rb'"label": -1', rb'"label": 0.5', rb'"label": "0"'),
+                rb'"confidence": \[[^]]*\]': (
+                    rb'"confidence": [NaN]',
+                    rb'"confidence": [2]',
+                    rb'"confidence": []',
+                    rb'"confidence": 1',
+                ),
+                rb'"boxes": \[\[[^]]*\]\]': (
+                    rb'"boxes": [[0, 0, 900, 900]]',
+                    rb'"boxes": [[9, 9, 1, 1]]',
+                    rb'"boxes": [[NaN, 0, 5, 5]]',
+                    rb'"boxes": []',
+                    rb'"boxes": [[1, 2, 3]]',
+                    rb'"boxes": [[-3, 0, 5, 5]]',
+                ),
+                rb'"width": 40': (
+                    rb'"width": 0',
+                    rb'"width": -1',
+                    rb'"width": 1e308',
+                    rb'"width": 40.5',
+                    rb'"width": Infinity',
+                ),
+                rb'"keep": "largest"': (rb'"keep": "x"', rb'"keep": null'),
+                rb'"threshold": (?:[0-9.]+|"auto")': (rb'"threshold": 2', rb'"threshold": "x"', rb'"threshold": NaN'),
+                rb'"unsure": (?:true|false)': (rb'"unsure": 3', rb'"unsure": "x"'),
+                rb'"whole_image": false': (rb'"whole_image": "no"',),
+            }.items()
+            for new in news
+        ),
+    ),
+    Kind(
+        "classes.json",
+        ("found",),
+        ("found/classes.json",),
+        (CUT,),
+        wrong=(
+            ("found/classes.json", rb'"classes": \[\s*"', rb'"classes": [1, "'),
+            ("found/classes.json", rb'"classes": \[\s*"[^"]*",', rb'"classes": ['),
+            ("found/classes.json", rb'"classes": \[\s*("[^"]*"),', rb'"classes": [\1, \1,'),
+        ),
+    ),
     Kind("heatmaps/*.npy", ("found",), NPY, (RECUT,)),
-    Kind("results.jsonl as pseudo boxes", ("photos", "found"), ("found/results.jsonl",), call=pseudo, wrong=tuple(
-        ("found/results.jsonl", old, new) for old, news in {
-            rb'"boxes": \[\[[^]]*\]\]': (rb'"boxes": [[0, 0, 900, 900]]', rb'"boxes": [[9, 9, 1, 1]]', rb'"boxes": [[NaN, 0, 5, 5]]', rb'"boxes": []'),
-            rb'"width": 40': (rb'"width": 0', rb'"width": -1', rb'"width": Infinity', rb'"width": 1' + b"0" * 400),
-            rb'"path": "[^"]*"': (rb'"path": 3', rb'"path": null'),
-        }.items() for new in news)),
-    Kind("part-*.parquet", ("run", "photos", "parts"), ("parts/part-00000-of-00001.parquet",),
-         (("locate", "run", "photos", "--format", "parquet", "--output", "parts"),)),
+    Kind(
+        "results.jsonl as pseudo boxes",
+        ("photos", "found"),
+        ("found/results.jsonl",),
+        call=pseudo,
+        wrong=tuple(
+            ("found/results.jsonl", old, new)
+            for old, news in {
+                rb'"boxes": \[\[[^]]*\]\]': (
+                    rb'"boxes": [[0, 0, 900, 900]]',
+                    rb'"boxes": [[9, 9, 1, 1]]',
+                    rb'"boxes": [[NaN, 0, 5, 5]]',
+                    rb'"boxes": []',
+                ),
+                rb'"width": 40': (rb'"width": 0', rb'"width": -1', rb'"width": Infinity', rb'"width": 1' + b"0" * 400),
+                rb'"path": "[^"]*"': (rb'"path": 3', rb'"path": null'),
+            }.items()
+            for new in news
+        ),
+    ),
+    Kind(
+        "part-*.parquet",
+        ("run", "photos", "parts"),
+        ("parts/part-00000-of-00001.parquet",),
+        (("locate", "run", "photos", "--format", "parquet", "--output", "parts"),),
+    ),
     Kind("list.parquet", ("photos", "list.parquet"), ("list.parquet",), call=listed("list.parquet")),
     Kind("list.txt", ("photos", "list.txt"), ("list.txt",), call=listed("list.txt")),
-    Kind("review.jsonl", ("run", "photos", "found"), ("found/review.jsonl",), call=reviewed, wrong=tuple(
-        ("found/review.jsonl", old, new) for old, news in {
-            rb'"box": \[[^]]*\]': (rb'"box": [1, 2, 900, 25]', rb'"box": [NaN, 2, 20, 25]', rb'"box": [9, 9, 1, 1]', rb'"box": [1]'),
-            rb'"name": "[^"]*"': (rb'"name": "nobody"', rb'"name": 3'),
-            rb'"answer": "changed"': (rb'"answer": "x"', rb'"answer": null'),
-        }.items() for new in news)),
-    Kind("metadata lists", ("photos", "maps", "metadata"), tuple(f"metadata/test/{name}.txt" for name in ("image_ids", "class_labels", "image_sizes", "localization")), call=measured, wrong=tuple(
-        (f"metadata/test/{file}.txt", old, new) for file, old, news in (
-            ("localization", rb",2,3,20,25", (b",nan,3,20,25", b",20,3,2,25", b",2,3,1e308,25", b",-1e9,3,20,25", b",2,3,20", b",2,3,900,900")),
-            ("image_sizes", rb",40,30", (b",0,30", b",-4,30", b",40,1e9", b",4.5,30", b",40," + b"9" * 400)),
-            ("class_labels", rb",1\n", (b",-1\n", b",99999999\n", b",1.5\n", b"," + b"9" * 5000 + b"\n")),
-            ("image_ids", rb"\A([^\n]*\n)", (rb"\1\1", rb"nobody\n")),
-        ) for new in news)),
-    Kind("metadata masks", ("m", "photos", "maps", "masked"), ("masked/test/localization.txt", "m/0.png", "m/1.png"),
-         (("evaluate", "--maps", "maps", "--metadata", "masked/test", "--output", "out/figures.json", "--mask-root", "."),)),
-    Kind("score maps .npy", ("photos", "maps", "metadata"), ("maps/crest/1.jpg.npy", "maps/horn/4.png.npy"), call=measured),
-    Kind("predictions.csv", ("photos", "maps", "metadata"), ("maps/predictions.csv",), call=measured, wrong=tuple(
-        ("maps/predictions.csv", rb",1,1,0", new) for new in (b",-1,1,0", b",1,1,1", b",x,1,0", b"," + b"9" * 30 + b",1,0", b"," + b"9" * 5000)
-    ) + (("maps/predictions.csv", rb"\A([^\n]*\n)", rb"\1\1"),)),
-    Kind("photos.csv", ("photos", "photos.csv", "voc.csv"), ("photos.csv", "voc.csv"), (("data", "check", "photos.csv"), ("data", "check", "voc.csv")),
-         call=lambda folder: truths("photos.csv", "train", "test")(folder) or truths("voc.csv", None)(folder), wrong=tuple(
-        ("photos.csv", rb",2,3,20,25", new) for new in (b",nan,3,20,25", b",20,3,2,25", b",2,3,1e308,25", b",-9,3,20,25", b",2,3,20", b",2,3,900,900", b"," + b"9" * 5000 + b",3,20,25"))),
-    Kind("COCO annotations", ("photos", "coco.json"), ("coco.json",), (("data", "check", "coco.json"),), call=truths("coco.json", None), wrong=tuple(
-        ("coco.json", old, new) for old, news in {
-            rb'"bbox": \[[^]]*\]': (rb'"bbox": [2, 3, NaN, 5]', rb'"bbox": [2, 3, -4, 5]', rb'"bbox": [2, 3, 900, 5]', rb'"bbox": "x"', rb'"bbox": [2, 3, "4", 5]'),
-            rb'"category_id": \d': (rb'"category_id": 9', rb'"category_id": null', rb'"category_id": true'),
-            rb'"image_id": \d': (rb'"image_id": 99', rb'"image_id": 0.5'),
-            rb'"width": 40': (rb'"width": -1', rb'"width": true', rb'"width": 41'),
-            rb'"file_name": "[^"]*"': (rb'"file_name": ""', rb'"file_name": 3', rb'"file_name": "x.jpg"'),
-            rb'"name": "horn"': (rb'"name": "crest"', rb'"name": 3', rb'"name": ""'),
-        }.items() for new in news)),
-    Kind("CUB lists", ("cub",), tuple(f"cub/{name}.txt" for name in ("images", "image_class_labels", "train_test_split", "classes", "bounding_boxes")), (("data", "check", "cub"),), call=truths("cub", "train", "val", "test"), wrong=tuple(
-        (f"cub/{file}.txt", old, new) for file, old, news in (
-            ("bounding_boxes", rb" 2.0 3.0 18.0 22.0", (b" nan 3 18 22", b" 2 3 -18 22", b" 2 3 0 0", b" 900 900 18 22", b" 2 3 18", b" 2 3 1e308 22")),
-            ("classes", rb"2 002.x", (b"2 001.x", b"1 002.x")),
-            ("images", rb"2 001.x/2.jpg", (b"1 001.x/2.jpg", b"2 001.x/1.jpg", b"2 ../x.jpg")),
-            ("image_class_labels", rb"\n2 1", (b"\n2 9", b"\n1 1", b"\n1 2\n2 1")),
-        ) for new in news)),
-    Kind("VOC XML and lists", ("voc",), (*(f"voc/Annotations/{i}.xml" for i in range(1, 5)), "voc/ImageSets/Main/val.txt"), (("data", "check", "voc"),), call=truths("voc", "test"), wrong=tuple(
-        ("voc/Annotations/1.xml", old, new) for old, news in {
-            rb"<xmax>20</xmax>": (b"<xmax>1e308</xmax>", b"<xmax>0</xmax>", b"<xmax>nan</xmax>", b"<xmax>900</xmax>", b"<xmax/>", b""),
-            rb"<name>cat</name>": (b"<name>unicorn</name>", b"<name></name>", b""),
-            rb"<width>40</width>": (b"<width>-4</width>", b"<width>x</width>", b"<width>41</width>"),
-        }.items() for new in news) + (("voc/ImageSets/Main/val.txt", rb"2\n", rb"1\n"), ("voc/ImageSets/Main/val.txt", rb"2\n", rb"../x\n"))),
-    Kind("Flowers-17 labels", ("flowers17",), ("flowers17/labels.csv", "flowers17/masks/3.png"), (("data", "check", "flowers17"),), call=truths("flowers17", "train", "test"), wrong=(
-        ("flowers17/labels.csv", rb",0,0\n", b",-1,0\n"), ("flowers17/labels.csv", rb",0,0\n", b",1.5,0\n"), ("flowers17/labels.csv", rb"images/2.jpg", b"images/1.jpg"))),
-    Kind("Flowers-102 .mat", ("flowers102",), ("flowers102/imagelabels.mat", "flowers102/setid.mat"), call=truths("flowers102", "train", "test")),
-    Kind("Pet lists", ("pet",), ("pet/annotations/trainval.txt", "pet/annotations/test.txt"), (("data", "check", "pet"),), call=truths("pet", "train", "test"), wrong=(
-        ("pet/annotations/test.txt", rb"cat_2 1", b"cat_1 1"), ("pet/annotations/test.txt", rb"cat_2 1", b"cat_2 -1"), ("pet/annotations/test.txt", rb"dog_1 2", b"cat_3 2"))),
-    Kind("label tree CSV", ("tree.csv",), ("tree.csv",), call=tree("tree.csv", ["a", "b", "c"]), wrong=(
-        ("tree.csv", rb"b,x,o", b"a,y,o"), ("tree.csv", rb"b,x,o", b"b,,o"), ("tree.csv", rb"b,x,o\n", b""))),
+    Kind(
+        "review.jsonl",
+        ("run", "photos", "found"),
+        ("found/review.jsonl",),
+        call=reviewed,
+        wrong=tuple(
+            ("found/review.jsonl", old, new)
+            for old, news in {
+                rb'"box": \[[^]]*\]': (
+                    rb'"box": [1, 2, 900, 25]',
+                    rb'"box": [NaN, 2, 20, 25]',
+                    rb'"box": [9, 9, 1, 1]',
+                    rb'"box": [1]',
+                ),
+                rb'"name": "[^"]*"': (rb'"name": "nobody"', rb'"name": 3'),
+                rb'"answer": "changed"': (rb'"answer": "x"', rb'"answer": null'),
+            }.items()
+            for new in news
+        ),
+    ),
+    Kind(
+        "metadata lists",
+        ("photos", "maps", "metadata"),
+        tuple(f"metadata/test/{name}.txt" for name in ("image_ids", "class_labels", "image_sizes", "localization")),
+        call=measured,
+        wrong=tuple(
+            (f"metadata/test/{file}.txt", old, new)
+            for file, old, news in (
+                (
+                    "localization",
+                    rb",2,3,20,25",
+                    (b",nan,3,20,25", b",20,3,2,25", b",2,3,1e308,25", b",-1e9,3,20,25", b",2,3,20", b",2,3,900,900"),
+                ),
+                ("image_sizes", rb",40,30", (b",0,30", b",-4,30", b",40,1e9", b",4.5,30", b",40," + b"9" * 400)),
+                ("class_labels", rb",1\n", (b",-1\n", b",99999999\n", b",1.5\n", b"," + b"9" * 5000 + b"\n")),
+                ("image_ids", rb"\A([^\n]*\n)", (rb"\1\1", rb"nobody\n")),
+            )
+            for new in news
+        ),
+    ),
+    Kind(
+        "metadata masks",
+        ("m", "photos", "maps", "masked"),
+        ("masked/test/localization.txt", "m/0.png", "m/1.png"),
+        (
+            (
+                "evaluate",
+                "--maps",
+                "maps",
+                "--metadata",
+                "masked/test",
+                "--output",
+                "out/figures.json",
+                "--mask-root",
+                ".",
+            ),
+        ),
+    ),
+    Kind(
+        "score maps .npy",
+        ("photos", "maps", "metadata"),
+        ("maps/crest/1.jpg.npy", "maps/horn/4.png.npy"),
+        call=measured,
+    ),
+    Kind(
+        "predictions.csv",
+        ("photos", "maps", "metadata"),
+        ("maps/predictions.csv",),
+        call=measured,
+        wrong=tuple(
+            ("maps/predictions.csv", rb",1,0,5", new)
+            for new in (b",-1,1,0", b",1,1,1", b",x,1,0", b"," + b"9" * 30 + b",1,0", b"," + b"9" * 5000)
+        )
+        + (("maps/predictions.csv", rb"\A([^\n]*\n)", rb"\1\1"),),
+    ),
+    Kind(
+        "photos.csv",
+        ("photos", "photos.csv", "voc.csv"),
+        ("photos.csv", "voc.csv"),
+        (("data", "check", "photos.csv"), ("data", "check", "voc.csv")),
+        call=lambda folder: truths("photos.csv", "train", "test")(folder) or truths("voc.csv", None)(folder),
+        wrong=tuple(
+            ("photos.csv", rb",2,3,20,25", new)
+            for new in (
+                b",nan,3,20,25",
+                b",20,3,2,25",
+                b",2,3,1e308,25",
+                b",-9,3,20,25",
+                b",2,3,20",
+                b",2,3,900,900",
+                b"," + b"9" * 5000 + b",3,20,25",
+            )
+        ),
+    ),
+    Kind(
+        "COCO annotations",
+        ("photos", "coco.json"),
+        ("coco.json",),
+        (("data", "check", "coco.json"),),
+        call=truths("coco.json", None),
+        wrong=tuple(
+            ("coco.json", old, new)
+            for old, news in {
+                rb'"bbox": \[[^]]*\]': (
+                    rb'"bbox": [2, 3, NaN, 5]',
+                    rb'"bbox": [2, 3, -4, 5]',
+                    rb'"bbox": [2, 3, 900, 5]',
+                    rb'"bbox": "x"',
+                    rb'"bbox": [2, 3, "4", 5]',
+                ),
+                rb'"category_id": \d': (rb'"category_id": 9', rb'"category_id": null', rb'"category_id": true'),
+                rb'"image_id": \d': (rb'"image_id": 99', rb'"image_id": 0.5'),
+                rb'"width": 40': (rb'"width": -1', rb'"width": true', rb'"width": 41'),
+                rb'"file_name": "[^"]*"': (rb'"file_name": ""', rb'"file_name": 3', rb'"file_name": "x.jpg"'),
+                rb'"name": "horn"': (rb'"name": "crest"', rb'"name": 3', rb'"name": ""'),
+            }.items()
+            for new in news
+        ),
+    ),
+    Kind(
+        "CUB lists",
+        ("cub",),
+        tuple(
+            f"cub/{name}.txt"
+            for name in ("images", "image_class_labels", "train_test_split", "classes", "bounding_boxes")
+        ),
+        (("data", "check", "cub"),),
+        call=truths("cub", "train", "val", "test"),
+        wrong=tuple(
+            (f"cub/{file}.txt", old, new)
+            for file, old, news in (
+                (
+                    "bounding_boxes",
+                    rb" 2.0 3.0 18.0 22.0",
+                    (b" nan 3 18 22", b" 2 3 -18 22", b" 2 3 0 0", b" 900 900 18 22", b" 2 3 18", b" 2 3 1e308 22"),
+                ),
+                ("classes", rb"2 002.y", (b"2 001.x", b"1 002.y")),
+                ("images", rb"2 001/2.jpg", (b"1 001/2.jpg", b"2 001/1.jpg", b"2 ../x.jpg")),
+                ("image_class_labels", rb"\n2 1", (b"\n2 9", b"\n1 1", b"\n1 2\n2 1")),
+            )
+            for new in news
+        ),
+    ),
+    Kind(
+        "VOC XML and lists",
+        ("voc",),
+        (*(f"voc/Annotations/{i}.xml" for i in range(1, 5)), "voc/ImageSets/Main/val.txt"),
+        (("data", "check", "voc"),),
+        call=truths("voc", "test"),
+        wrong=tuple(
+            ("voc/Annotations/1.xml", old, new)
+            for old, news in {
+                rb"<xmax>20</xmax>": (
+                    b"<xmax>1e308</xmax>",
+                    b"<xmax>0</xmax>",
+                    b"<xmax>nan</xmax>",
+                    b"<xmax>900</xmax>",
+                    b"<xmax/>",
+                    b"",
+                ),
+                rb"<name>cat</name>": (b"<name>unicorn</name>", b"<name></name>", b""),
+                rb"<width>40</width>": (b"<width>-4</width>", b"<width>x</width>", b"<width>41</width>"),
+            }.items()
+            for new in news
+        )
+        + (("voc/ImageSets/Main/val.txt", rb"2\n", rb"1\n"), ("voc/ImageSets/Main/val.txt", rb"2\n", rb"../x\n")),
+    ),
+    Kind(
+        "Flowers-17 labels",
+        ("flowers17",),
+        ("flowers17/labels.csv", "flowers17/masks/3.png"),
+        (("data", "check", "flowers17"),),
+        call=truths("flowers17", "train", "test"),
+        wrong=(
+            ("flowers17/labels.csv", rb",0,0\n", b",-1,0\n"),
+            ("flowers17/labels.csv", rb",0,0\n", b",1.5,0\n"),
+            ("flowers17/labels.csv", rb"images/2.jpg", b"images/1.jpg"),
+        ),
+    ),
+    Kind(
+        "Flowers-102 .mat",
+        ("flowers102",),
+        ("flowers102/imagelabels.mat", "flowers102/setid.mat"),
+        call=truths("flowers102", "train", "test"),
+    ),
+    Kind(
+        "Pet lists",
+        ("pet",),
+        ("pet/annotations/trainval.txt", "pet/annotations/test.txt"),
+        (("data", "check", "pet"),),
+        call=truths("pet", "train", "test"),
+        wrong=(
+            ("pet/annotations/test.txt", rb"cat_2 1", b"cat_1 1"),
+            ("pet/annotations/test.txt", rb"cat_2 1", b"cat_2 -1"),
+            ("pet/annotations/test.txt", rb"dog_1 2", b"cat_3 2"),
+        ),
+    ),
+    Kind(
+        "label tree CSV",
+        ("tree.csv",),
+        ("tree.csv",),
+        call=tree("tree.csv", ["a", "b", "c"]),
+        wrong=(("tree.csv", rb"b,x,o", b"a,y,o"), ("tree.csv", rb"b,x,o", b"b,,o"), ("tree.csv", rb"b,x,o\n", b"")),
+    ),
     Kind("label tree of figures", ("run", "figures.json"), ("figures.json",), call=tree("figures.json")),
-    Kind("recipe YAML", ("recipe.yaml",), ("recipe.yaml",), call=recipe, wrong=tuple(
-        ("recipe.yaml", old, new) for old, news in {
-            rb"epochs: 3": (b"epochs: -3", b"epochs: 1e400", b"epochs: " + b"9" * 400, b"epochs: 3.5", b"epochs: yes"),
-            rb"image_size: 64": (b"image_size: 1000000", b"image_size: 4", b"image_size: nan"),
-            rb"learning_rate: 1e-3": (b"learning_rate: 1e308", b"learning_rate: .nan", b"learning_rate: -1"),
-            rb"milestones: \[1, 2\]": (b"milestones: [x]", b"milestones: [-1]", b"milestones: [.inf]"),
-        }.items() for new in news)),
-    Kind("grid YAML", ("grid.yaml",), ("grid.yaml",), call=grid, wrong=tuple(
-        ("grid.yaml", old, new) for old, news in {
-            rb"seeds: 1": (b"seeds: 0", b"seeds: 99999999", b"seeds: x"),
-            rb"name: plain": (b"name: ''", b"name: '{'", b"name: late, sigma 1", b'name: "a\\nb"'),
-            rb"\{sigma: \[1, 2\]\}": (b"{sigma: 1}", b"{nothing: [1]}", b"{seed: [1]}", b"{sigma: [x]}"),
-            rb"epochs: 2\}": (b"epochs: x}", b"1: 2}"),
-            rb'"sigma \{sigma\}"': (b'"{epochs.foo}"', b'"{epochs[0]}"', b'"{epochs:>9999999999}"', b'"{x}"'),
-            rb"method: cam": (b"method: cm", b"method: 3"),
-        }.items() for new in news)),
-    Kind("kept figures", ("grid.yaml", "kept"), ("kept/plain-0.json",), call=table, wrong=tuple(
-        ("kept/plain-0.json", old, new) for old, news in {
-            rb'"Top1Cls": [0-9.]+': (rb'"Top1Cls": NaN', rb'"Top1Cls": [1]', rb'"Top1Cls": 1' + b"0" * 400, rb'"Top1Cls": "x"', rb'"Top1Cls": 900'),
-            rb'"CentreBox": \{': (rb'"CentreBox": NaN, "x": {', rb'"x": {'),
-            rb'"data": "creatures"': (rb'"x": 1', rb'"data": 3'),
-            rb'"minutes": 1.5': (rb'"minutes": "x"', rb'"minutes": -1'),
-        }.items() for new in news)),
-    OddSettings("settings on the command line", (), change=odd_settings, says=("epoch", "step")),
-    Kind("names of photos and classes", ("run", "photos"), change=odd_names, commands=(
-        ("locate", "run", "photos", "--format", FORMATS + ",overlay", "--output", "out"), ("data", "check", "photos"), ("locate", "run", "photos", "--format", "parquet", "--output", "out2"))),
+    Kind(
+        "recipe YAML",
+        ("recipe.yaml",),
+        ("recipe.yaml",),
+        call=recipe,
+        wrong=tuple(
+            ("recipe.yaml", old, new)
+            for old, news in {
+                rb"epochs: 3": (
+                    b"epochs: -3",
+                    b"epochs: 1e400",
+                    b"epochs: " + b"9" * 400,
+                    b"epochs: 3.5",
+                    b"epochs: yes",
+                ),
+                rb"image_size: 64": (b"image_size: 1000000", b"image_size: 4", b"image_size: nan"),
+                rb"learning_rate: 1e-3": (b"learning_rate: 1e308", b"learning_rate: .nan", b"learning_rate: -1"),
+                rb"milestones: \[1, 2\]": (b"milestones: [x]", b"milestones: [-1]", b"milestones: [.inf]"),
+            }.items()
+            for new in news
+        ),
+    ),
+    Kind(
+        "grid YAML",
+        ("grid.yaml",),
+        ("grid.yaml",),
+        call=grid,
+        wrong=tuple(
+            ("grid.yaml", old, new)
+            for old, news in {
+                rb"seeds: 1": (b"seeds: 0", b"seeds: 99999999", b"seeds: x"),
+                rb"name: plain": (b"name: ''", b"name: '{'", b"name: late, sigma 1", b'name: "a\\nb"'),
+                rb"\{sigma: \[1, 2\]\}": (b"{sigma: 1}", b"{nothing: [1]}", b"{seed: [1]}", b"{sigma: [x]}"),
+                rb"epochs: 2\}": (b"epochs: x}", b"1: 2}"),
+                rb'"sigma \{sigma\}"': (b'"{epochs.foo}"', b'"{epochs[0]}"', b'"{epochs:>9999999999}"', b'"{x}"'),
+                rb"method: cam": (b"method: cm", b"method: 3"),
+            }.items()
+            for new in news
+        ),
+    ),
+    Kind(
+        "kept figures",
+        ("grid.yaml", "kept"),
+        ("kept/plain-0.json",),
+        call=table,
+        wrong=tuple(
+            ("kept/plain-0.json", old, new)
+            for old, news in {
+                rb'"Top1Cls": [0-9.]+(?=, "Energy5)': (
+                    rb'"Top1Cls": NaN',
+                    rb'"Top1Cls": [1]',
+                    rb'"Top1Cls": 1' + b"0" * 400,
+                    rb'"Top1Cls": "x"',
+                    rb'"Top1Cls": 900',
+                ),
+                rb'"CentreBox": \{': (rb'"CentreBox": NaN, "x": {', rb'"x": {'),
+                rb'"data": "creatures"': (rb'"x": 1', rb'"data": 3'),
+                rb'"minutes": 1.5': (rb'"minutes": "x"', rb'"minutes": -1'),
+            }.items()
+            for new in news
+        ),
+    ),
+    OddSettings("settings on the command line", (), change=odd_settings, says=("epoch", "step", "FewShot learns")),
+    OddOptions("options of locate, evaluate and cut", ("run", "photos", "found"), change=odd_settings),
+    Kind(
+        "names in training",
+        ("photos",),
+        change=odd_names,
+        says=("epoch", "step"),
+        commands=(
+            ("data", "check", "photos", "--output", "out/sheet.png"),
+            ("train", "cam", "photos", *SMALL, "--sheet-every", "1", "--epochs", "1", "--output", "out/run"),
+            ("evaluate", "out/run", "photos", "--workers", "0", "--output", "out/figures.json"),
+        ),
+    ),
+    Kind(
+        "names of photos and classes",
+        ("run", "photos"),
+        change=odd_names,
+        commands=(
+            ("locate", "run", "photos", "--format", FORMATS + ",overlay", "--output", "out"),
+            ("data", "check", "photos"),
+            ("locate", "run", "photos", "--format", "parquet", "--output", "out2"),
+        ),
+    ),
 ]

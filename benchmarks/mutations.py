@@ -15,14 +15,53 @@ NUMBERS: list[Any] = [0, -1, 1, 2, 0.5, 1e308, -1e308, 1e-320, float("nan"), flo
 NUMBERS += [10**20, -(10**20), 10**400, 99999, True]
 NAMES = ["", " ", ".", "..", "../../x", "../../../fuzz/x.jpg", "/fuzz/x.jpg", "a/../../x", "C:\\x", "con", "-rf", "~/x"]
 NAMES += ["=cmd|' /C calc'!A0", "+1", "@x", "-1+1", "<script>alert(1)</script>", "&amp;", "\"'>", "]]>", "[red]x[/red]"]
-NAMES += ["[/x]", "$\\frac{$", "{epochs.foo}", "{epochs[0]}", "{epochs:>9999999999}", "%s", "a\nb", "a\rb", "a\tb", "\0"]
-NAMES += ["\x1b[31mred", "\x07", "caf\udce9.jpg", "\ufeff", "\u202egpj.exe", "\U0001d518" * 90, "x" * 300, "x" * 100_000]
+NAMES += [
+    "[/x]",
+    "$\\frac{$",
+    "{epochs.foo}",
+    "{epochs[0]}",
+    "{epochs:>9999999999}",
+    "%s",
+    "a\nb",
+    "a\rb",
+    "a\tb",
+    "\0",
+]
+NAMES += [
+    "\x1b[31mred",
+    "\x07",
+    "caf\udce9.jpg",
+    "\ufeff",
+    "\u202egpj.exe",
+    "\U0001d518" * 90,
+    "x" * 300,
+    "x" * 100_000,
+]
 SHAPES: list[Any] = [None, [], {}, [[]], [{}], [None], {"": None}, {"a": {"b": []}}, [1, 2, 3], [[1, 2, 3, 4]], "null"]
-WORDS = ["nan", "inf", "-1", "0", "1e999", "1e308", "-0.0", "9" * 400, "9" * 5000, "\u0663", "0x10", "1_000", "1,5", "٣"]
+WORDS = [
+    "nan",
+    "inf",
+    "-1",
+    "0",
+    "1e999",
+    "1e308",
+    "-0.0",
+    "9" * 400,
+    "9" * 5000,
+    "\u0663",
+    "0x10",
+    "1_000",
+    "1,5",
+    "٣",
+]
 WORDS += ["null", "true", "[", "{", "[" * 3000, "[" * 100_000, '"', "'", ",", ";", "\t", "\n", "\r\n", "#", "\\"]
 YAML = ["!!timestamp x", "!!int ''", "!!bool x", "!!int x", "2001-99-99", "!!python/object/apply:os.system ['true']"]
 YAML += ["&a [*a]", "*a", "{1: 2}", "? [a, b]\n: c\n", "<<: {a: 1}", "!!binary x", "!!set {a}", "!!float .", "1:60:99"]
-YAML += ["[&a [x,x,x,x,x,x,x,x,x], " + ", ".join(f"&{b} [{','.join(['*' + a] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi")) + "]"]
+YAML += [
+    "[&a [x,x,x,x,x,x,x,x,x], "
+    + ", ".join(f"&{b} [{','.join(['*' + a] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi"))
+    + "]"
+]
 XML = ['<!DOCTYPE x [<!ENTITY a "x"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>', "<object>", "&b;", "<bndbox/>"]
 
 
@@ -192,8 +231,20 @@ def npy_header(content: bytes, draw: Random) -> bytes:
 
 def npy_values(content: bytes, draw: Random) -> bytes:
     """Another array: NaN, infinite, constant, other shapes and types."""
-    arrays = [np.full((1, 4, 4), np.nan), np.full((4, 4), np.inf), np.zeros((1, 4, 4)), np.zeros((2, 3)), np.arange(5.0)]
-    arrays += [np.array(3.0), np.zeros((0, 4, 4)), np.zeros((1, 0, 4)), np.ones((1, 4, 4), bool), np.zeros((4, 4), "U3")]
+    arrays = [
+        np.full((1, 4, 4), np.nan),
+        np.full((4, 4), np.inf),
+        np.zeros((1, 4, 4)),
+        np.zeros((2, 3)),
+        np.arange(5.0),
+    ]
+    arrays += [
+        np.array(3.0),
+        np.zeros((0, 4, 4)),
+        np.zeros((1, 0, 4)),
+        np.ones((1, 4, 4), bool),
+        np.zeros((4, 4), "U3"),
+    ]
     arrays += [np.full((1, 4, 4), 1e308), np.eye(4)[None] * -5, np.eye(4, dtype=complex)[None], np.eye(224), np.eye(4)]
     buffer = io.BytesIO()
     if draw.random() < 0.1:
@@ -214,6 +265,8 @@ def tensor_header(content: bytes, draw: Random) -> bytes:
 def tensor_values(content: bytes, draw: Random) -> bytes:
     """Weights that are NaN, with a header that fits."""
     size = 8 + int.from_bytes(content[:8], "little")
+    if len(content) < size + 8:
+        return content[:-1]
     place = draw.randrange(size, len(content) - 4) // 4 * 4
     return content[:place] + struct.pack("<f", draw.choice([float("nan"), float("inf"), 1e38])) + content[place + 4 :]
 

@@ -115,7 +115,8 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "not readable as JSON"), ("[]", "no JSON object"), ('{"method": "eil"}', "settings is missing")]
+    ("text", "said"),
+    [("{", "not readable as JSON"), ("[]", "no JSON object"), ('{"method": "eil"}', "settings is missing")],
 )
 def test_a_damaged_description_is_named(tmp_path: Path, text: str, said: str) -> None:
     stored(tmp_path)

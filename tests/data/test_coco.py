@@ -133,8 +133,11 @@ def changed(**parts: Any) -> dict[str, Any]:
     ("about", "said"),
     [
         ({"a": 1}, "has no list 'images'; give a file of COCO's detection format"),
-        (changed(images=[{"id": 1}]), r"images\[0\] has no id or file_name"),
-        (changed(annotations=[{"image_id": 10}]), r"annotations\[0\] has no image_id or category_id"),
+        (changed(images=[{"id": 1}]), r"images\[0\].file_name cannot be None; it must be str"),
+        (
+            changed(annotations=[{"image_id": 10}]),
+            r"annotations\[0\].category_id cannot be None; it must be int or str",
+        ),
         (changed(annotations=[{"id": 5, "image_id": 99, "category_id": 3}]), "annotation 5: there is no image 99"),
         (changed(annotations=[{"id": 5, "image_id": 10, "category_id": 4}]), "no image 10 or category 4"),
         (changed(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]), r"categories has 3 \(b\) twice"),

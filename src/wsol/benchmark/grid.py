@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import product
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from wsol import registry
 from wsol.errors import WsolError
@@ -30,13 +31,21 @@ from wsol.methods.stack import Stack, stack
 from wsol.registry import check_key
 from wsol.runs.settings import Resolved, resolve
 from wsol.system.files import read_yaml
-from wsol.system.values import cast
+from wsol.system.values import Range, cast
 
 GRIDS = files("wsol.benchmark") / "grids"
-KINDS: dict[str, Any] = {"about": str, "data": str, "recipe": str, "seeds": int, "settings": dict}
+KINDS: dict[str, Any] = {
+    "about": str,
+    "data": str,
+    "recipe": str,
+    "seeds": Annotated[int, Range(1, 1000)],
+    "settings": dict,
+}
 KINDS |= {"rows": tuple[dict, ...], "columns": tuple[str, ...], "published": dict}
 PRINTED = ("data", "backbone", "source")
-ROW: dict[str, Any] = {"method": str, "name": str, "vary": dict, "paper": str, "readout": str}
+ROW: dict[str, Any] = {"method": str, "name": str, "vary": dict[str, tuple[Any, ...]], "paper": str, "readout": str}
+ROW_DEFAULTS: dict[str, Any] = dict.fromkeys(ROW) | {"vary": {}}
+MOST_ROWS = 1000  # also of seeds
 
 
 @dataclass(frozen=True)
@@ -115,39 +124,49 @@ def read_grid(grid: str | Path, recipe: str | None = None, seeds: int | None = N
         rows = tuple(row for entry in entries.pop("rows", ()) for row in _rows(entry, settings, recipe))
     except WsolError as error:
         raise WsolError(f"{path}: {error}") from error
-    if not rows or seeds < 1:
-        raise WsolError(f"{path}: {len(rows)} rows and {seeds} seeds; there must be one of each at least")
+    cast(seeds, KINDS["seeds"], f"{path}: seeds")
+    if not 1 <= len(rows) <= MOST_ROWS:
+        raise WsolError(f"{path}: {len(rows)} rows; there must be from 1 to {MOST_ROWS}")
     slugs = [row.slug for row in rows]
+    if unnamed := [row.name for row in rows if not row.slug]:
+        raise WsolError(f"{path}: {unnamed[0]!r} has no letter or digit to name files by; give the row another `name`")
     if twice := [row.name for row in rows if slugs.count(row.slug) > 1]:
         raise WsolError(f"{path}: two rows are called {twice[0]!r}; give one of them another `name`")
     return Grid(**entries | {"name": Path(grid).stem, "rows": rows, "recipe": recipe, "seeds": seeds})
 
 
-def _rows(entry: dict[Any, Any], settings: dict[str, Any], recipe: str | None) -> Iterator[Row]:
+def _rows(entry: dict[str, Any], settings: dict[str, Any], recipe: str | None) -> Iterator[Row]:
     """The rows of one entry, one for every combination of what it varies."""
-    own = {key: cast(entry[key], kind, key) for key, kind in ROW.items() if key in entry}
-    if "method" not in own:
+    own = ROW_DEFAULTS | {key: cast(entry[key], kind, key) for key, kind in ROW.items() if key in entry}
+    if own["method"] is None:
         raise WsolError(f"the row {entry} names no method; write `method: cam`")
     methods = stack(own["method"])
-    if "readout" in own:
+    if own["readout"] is not None:
         registry.find("readouts", own["readout"])
-    shared = {str(key): value for key, value in entry.items() if key not in ROW}
-    vary = {str(key): values for key, values in own.get("vary", {}).items()}
-    if wrong := [key for key, values in vary.items() if not isinstance(values, list)]:
-        raise WsolError(f"vary: {wrong[0]} cannot be {vary[wrong[0]]!r}; it must be a list")
-    for values in product(*vary.values()):
-        varied = dict(zip(vary, values, strict=True))
+    shared = {key: value for key, value in entry.items() if key not in ROW}
+    if (count := prod(map(len, own["vary"].values()))) > MOST_ROWS:
+        raise WsolError(f"vary: makes {count} rows; a grid has {MOST_ROWS} at most")
+    for values in product(*own["vary"].values()):
+        varied = dict(zip(own["vary"], values, strict=True))
         given = settings | shared | varied
         if "seed" in given:
             raise WsolError("a row has no `seed`; say how many with `seeds`")
         differing = (f"{key} {_said(value)}" for key, value in varied.items())
-        name = ", ".join([own.get("name", methods.title), *differing])
+        name = ", ".join([own["name"] or methods.title, *differing])
+        if not name.isprintable():
+            raise WsolError(f"name {name!r}: must be one line")
         resolved = resolve(methods, recipe, given)
-        try:
-            paper = own["paper"].format(**given) if "paper" in own else None
-        except (KeyError, IndexError, ValueError) as error:
-            raise WsolError(f"paper {own['paper']!r}: only the row's settings may stand in braces") from error
-        yield Row(name, methods, given, resolved, paper, own.get("readout"))
+        yield Row(name, methods, given, resolved, _filled(own["paper"], given), own.get("readout"))
+
+
+def _filled(paper: str | None, given: dict[str, Any]) -> str | None:
+    """The text with the settings that stand in braces."""
+    if paper is None:
+        return None
+    words = re.split(r"\{(\w+)\}", paper)
+    if unknown := [word for word in words[1::2] if word not in given] or re.findall("[{}].*", "".join(words[::2])):
+        raise WsolError(f"paper {paper!r}: only the row's settings may stand in braces, not {unknown[0]}")
+    return "".join(str(given[word]) if place % 2 else word for place, word in enumerate(words))
 
 
 def _said(value: Any) -> str:

@@ -25,11 +25,12 @@ from wsol.errors import WsolError, listed
 from wsol.evaluation.evaluate import evaluate
 from wsol.locating.locate import locate
 from wsol.registry import check_key
+from wsol.runs.figures import read_figures
 from wsol.runs.folder import Run
 from wsol.runs.settings import FILES, as_options
 from wsol.show.pages import embedded, sheet, write_page
 from wsol.system.console import console
-from wsol.system.files import read_json, write_json, write_whole
+from wsol.system.files import write_json, write_whole
 from wsol.system.locks import locked_file
 from wsol.training.train import train
 
@@ -142,9 +143,9 @@ def _jobs(grid: Grid, data: str, name: str, output: Path, runs: Path, box_format
 
 def _differing(job: Job, data: str) -> list[str]:
     """In what the stored figures differ from those of a job; settings that only one of them knows do not count."""
-    kept = read_json(job.kept)
+    kept = read_figures(job.kept)
     before = {"data": kept.get("data", data), "method": kept.get("method", job.row.stack.title)}
-    before |= kept.get("settings", {})
+    before |= kept.get("settings") or {}
     now = {"data": data, "method": job.row.stack.title, **job.settings}
     return [f"{name} {before[name]}, not {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
 
@@ -179,7 +180,7 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: B
         replace(run, folder=job.folder, resolved=resolved).describe()
         for name in ("best.safetensors", "best.json"):
             write_whole(job.folder / name, partial(copyfile, twin.folder / name))
-        minutes = read_json(twin.kept).get("minutes")
+        minutes = read_figures(twin.kept).get("minutes")
     else:
         begun, began = (job.folder / "run.json").is_file(), time.monotonic()
         settings = job.row.given | {"seed": job.seed}
@@ -195,7 +196,7 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: B
 
 def _left(jobs: list[Job]) -> str:
     """How long the rest may take, from the minutes of what is there."""
-    figures = [read_json(job.kept) for job in jobs if job.done]
+    figures = [read_figures(job.kept) for job in jobs if job.done]
     known = [each["minutes"] for each in figures if each.get("minutes") is not None]
     done, waiting = ({(job.seed, str(job.row.trained)) for job in jobs if job.done == done} for done in (True, False))
     return f", about {mean(known) * len(waiting - done):.0f} minutes left" if known else ""

@@ -8,7 +8,8 @@ from typing import Any
 from wsol.benchmark.grid import Grid
 from wsol.benchmark.published import published
 from wsol.evaluation.tally import BASELINES, BOXES, CLASSIFICATION, MASKS
-from wsol.system.files import read_json, write_csv, write_text
+from wsol.runs.figures import read_figures
+from wsol.system.files import write_csv, write_text
 
 METRICS = (*CLASSIFICATION, *(name for name in BOXES if name != "MaxBoxAcc50"), *MASKS, "PeakOnPart")
 COLUMNS = (*METRICS, "threshold", "minutes")
@@ -57,7 +58,7 @@ class Table:
 def tabulate(grid: Grid, output: Path, errors: dict[str, str] | None = None) -> Table:
     """The table of the figures that are kept in a folder; `errors` of runs that failed are noted."""
     kept = {row.name: [output / f"{row.slug}-{seed}.json" for seed in range(grid.seeds)] for row in grid.rows}
-    figures = {name: [read_json(path) for path in paths if path.is_file()] for name, paths in kept.items()}
+    figures = {name: [read_figures(path) for path in paths if path.is_file()] for name, paths in kept.items()}
     figures = {name: each for name, each in figures.items() if each}
     columns = grid.columns or COLUMNS
     columns = [name for name in columns if any(each[0].get(name) is not None for each in figures.values())]
@@ -97,7 +98,7 @@ def cell(runs: Figures, column: str) -> str:
 def markdown(table: Table) -> str:
     """Mean and, from two seeds on, the standard deviation; the trivial boxes last; then the notes."""
     lines = [f"{table.caption}\n", f"| | {' | '.join(table.head)} |", f"|---|{'---:|' * len(table.head)}"]
-    names = {who: who.replace("|", "\\|") for who in table.body}
+    names = {who: who.replace("|", "\\|").replace("<", "&lt;") for who in table.body}
     lines += [f"| {names[who]} | {' | '.join(cells)} |" for who, cells in table.body.items()]
     lines += [""] * bool(table.notes) + [f"* {note}" for note in table.notes]
     return "\n".join(lines) + "\n"

@@ -83,13 +83,13 @@ def in_order(names: Iterable[str]) -> list[str]:
     Names that run from 0 without gaps are thus their own indices.
     """
     names = sorted(names)
-    return sorted(names, key=int) if all(re.fullmatch(r"[+-]?\d+", name) for name in names) else names
+    return sorted(names, key=int) if all(re.fullmatch("[+-]?[0-9]{1,18}", name) for name in names) else names
 
 
 def folded(name: str) -> str:
     """What is the same for names that only look different: capitals, spaces around, leading zeros, stored accents."""
     name = normalize("NFC", name).casefold().strip()
-    return str(int(name)) if name.isdecimal() else name
+    return str(int(name)) if re.fullmatch("[0-9]{1,18}", name) else name
 
 
 def _stored(name: str) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from wsol.data.images import image_size, open_image
 from wsol.data.inputs import open_reduced
-from wsol.errors import WsolError
+from wsol.errors import WsolError, repeated
 
 Split = Literal["train", "val", "test"]
 T = TypeVar("T")
@@ -271,6 +271,16 @@ def class_count(labels: Iterable[int], where: Path) -> int:
             raise WsolError(f"{where}: label {label} is out of range; classes are numbered from 0 without large gaps")
         count = max(count, label + 1)
     return count
+
+
+def check_unique(names: Iterable[str], where: Path) -> None:
+    """Raises WsolError for a name that is listed twice, and would count twice.
+
+    names: Of photos or classes.
+    where: The file to name in the error.
+    """
+    if (twice := repeated(names)) is not None:
+        raise WsolError(f"{where}: lists {twice} twice; remove one")
 
 
 def split_named(text: str) -> Split | None:

@@ -43,7 +43,7 @@ class Line:
 
 
 def check_within(box: Corners, width: int, height: int) -> None:
-    """Raises ValueError for a box x0 y0 x1 y1 that is inverted, or reaches out of its photo by more than it is rounded."""
+    """Raises ValueError for a box x0 y0 x1 y1 that is inverted, or reaches out of its photo by more than rounding."""
     x0, y0, x1, y1 = box
     if not (-ROUNDED <= x0 <= x1 <= width + ROUNDED and -ROUNDED <= y0 <= y1 <= height + ROUNDED):
         raise ValueError(f"the box {x0:g} {y0:g} {x1:g} {y1:g} does not lie in its photo of {width} x {height}")

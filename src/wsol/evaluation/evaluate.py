@@ -34,6 +34,7 @@ from wsol.runs.settings import as_options
 from wsol.system import processes
 from wsol.system.files import keep_apart
 from wsol.system.locks import locked, locked_file
+from wsol.system.values import BatchSize, Workers, cast
 
 FIELD_THRESHOLD = 0.2  # of Zhou et al., CVPR 2016, where a program says nothing
 VAL_PER_CLASS = 5  # where no run says otherwise
@@ -110,8 +111,8 @@ def evaluate(
     for written_to in (output, write_maps):
         if written_to is not None:
             keep_apart(written_to, data)
-    if batch_size < 1:
-        raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
+    cast(batch_size, BatchSize, "batch_size")
+    cast(workers, Workers, "workers")
     localizer = load(run, **opened)
     origin = Run.read(localizer.folder) if localizer.folder else None
     stored_as: dict[str, Any] = {

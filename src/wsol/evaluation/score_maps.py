@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from wsol.data import Dataset
-from wsol.data.dataset import class_count
-from wsol.errors import WsolError, listed, repeated
+from wsol.data.dataset import check_unique, class_count
+from wsol.errors import WsolError, listed
 from wsol.metrics import SIZE, Protocol
 from wsol.system import processes
 from wsol.system.console import bar
@@ -129,8 +129,7 @@ class ScoreMaps:
         except (OSError, ValueError, csv.Error) as error:
             raise unreadable(path, error, f"a line is ID,label,label ... with whole numbers ({error})") from error
         best = dict(rows)
-        if len(best) < len(rows):
-            raise WsolError(f"{path}: lists {repeated(id for id, _ in rows)} twice; remove one line")
+        check_unique((id for id, _ in rows), path)
         if wrong := [id for id, labels in rows if len(set(labels)) < len(labels)]:
             raise WsolError(f"{path}: {wrong[0]} has a class twice; remove it")
         class_count((label for _, labels in rows for label in labels), path)

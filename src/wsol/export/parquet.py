@@ -48,7 +48,7 @@ class ParquetWriter(OneFile):
         photo = {"key": _text(result.path), "path": _file(result.photo), "width": width, "height": height}
         photo |= {"unsure": result.unsure, "threshold": None if result.threshold == "auto" else result.threshold}
         for finding in result.findings:
-            found = {"class": finding.name, "score": finding.score}
+            found = {"class": _text(finding.name), "score": finding.score}
             found |= {"boxes": finding.boxes.tolist(), "confidence": finding.confidence.tolist()}
             self._add(photo | found | self.made_by)
 

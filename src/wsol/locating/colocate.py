@@ -19,6 +19,7 @@ from wsol.locating.result import Result, find
 from wsol.readouts.features import features_at
 from wsol.readouts.pc1 import strongest
 from wsol.runs.opening import Network, load
+from wsol.system.values import BatchSize, cast
 
 
 def colocate(
@@ -55,8 +56,7 @@ def colocate(
     localizer = load(run, **opened)
     if not isinstance(localizer, Localizer):
         raise WsolError(f"{localizer.name}: a file of wsol export has no features to read; give the run it came from")
-    if batch_size < 1:
-        raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
+    cast(batch_size, BatchSize, "batch_size")
     localizer.method.backbone.check_size(image_size, image_size)
     photos = open_data(data, split, size=image_size)
     return Colocated(localizer, photos, boundary, image_size, batch_size)

@@ -13,6 +13,7 @@ from wsol.errors import WsolError
 from wsol.locating.result import Keep
 from wsol.locating.results import BadImage, Results
 from wsol.runs.opening import Network, load
+from wsol.system.values import BatchSize, Count, Workers, cast
 
 THREADS = 8  # more of them wait for one another in Python
 
@@ -56,14 +57,9 @@ def locate(
     localizer = load(run, **opened)
     threshold = localizer.threshold if threshold is None else threshold
     check_threshold(threshold)
-    if batch_size < 1:
-        raise WsolError(f"batch_size cannot be {batch_size}; it must be at least 1")
-    if max_errors is not None and max_errors < 0:
-        raise WsolError(f"max_errors cannot be {max_errors}; it must be at least 0")
-    if workers is None:
-        workers = min(os.cpu_count() or 1, THREADS)
-    if workers < 0:
-        raise WsolError(f"workers cannot be {workers}; it must be at least 0")
+    cast(batch_size, BatchSize, "batch_size")
+    cast(max_errors, Count | None, "max_errors")
+    workers = cast(min(os.cpu_count() or 1, THREADS) if workers is None else workers, Workers, "workers")
     if not 1 <= classes <= len(localizer.classes):
         known = len(localizer.classes)
         raise WsolError(f"classes {classes}: {localizer.name} knows {known}; ask for 1 to {known}")

@@ -56,7 +56,7 @@ class DANet(Method):
         head_width: int = 1024,
     ) -> None:
         super().__init__()
-        in_range(1, maps=maps)
+        in_range(1, 256, maps=maps)
         in_range(2, 3 * maps, compared=compared)
         in_range(0, class_weight=class_weight, divergence_weight=divergence_weight)
         if len(activated_at) != 3:

@@ -40,8 +40,8 @@ class Head(nn.Module):
         kernel: int = 1,
     ) -> None:
         super().__init__()
-        in_range(0, head_depth=depth)
-        in_range(1, head_width=width)
+        in_range(0, 16, head_depth=depth)
+        in_range(1, 16384, head_width=width)
         in_range(0, 1, dropout=dropout)
         if rectify and form == "linear":
             raise ValueError("a rectified head averages class maps: form must be 'conv'")
@@ -96,7 +96,7 @@ class BoxHead(nn.Module):
 
     def __init__(self, channels: int, width: int = 512, end: Literal["relu", "sigmoid"] = "relu") -> None:
         super().__init__()
-        in_range(1, box_width=width)
+        in_range(1, 16384, box_width=width)
         self.hidden, self.last, self.end = nn.Linear(channels, width), nn.Linear(width, 4), end
         nn.init.normal_(self.last.weight, std=0.01)
         nn.init.zeros_(self.last.bias)

@@ -241,8 +241,8 @@ def restore(method: Method, path: Path) -> dict[str, Any]:
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WsolError(f"{path}: does not fit the network of run.json: {first[:200]}") from error
-    if wrong := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
-        raise WsolError(f"{path}: {wrong[0]} holds what is no number: the training diverged; lower its --learning-rate")
+    if wrong := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise WsolError(f"{path}: {wrong[0]} holds NaN or infinity: the training diverged; lower --learning-rate")
     return figures
 
 

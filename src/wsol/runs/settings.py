@@ -8,7 +8,7 @@ from wsol.errors import WsolError
 from wsol.methods.stack import Stack
 from wsol.registry import check_key
 from wsol.runs.recipes import read_recipe
-from wsol.system.values import Count, Cut, Range, cast
+from wsol.system.values import BatchSize, Count, Cut, Range, Workers, cast
 
 Rate = Annotated[float, Range(0, 1e6)]
 Epochs = Annotated[int, Range(0, 10**6)]
@@ -82,7 +82,7 @@ class Settings:
     image_size: Side = 224
     test_size: Side | None = None
     epochs: Epochs = 20
-    batch_size: Annotated[int, Range(1, 10**9)] = 32
+    batch_size: BatchSize = 32
     optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Rate = 1e-3
     head_rate: Rate = 10.0
@@ -101,7 +101,7 @@ class Settings:
     val_per_class: Count = 5
     sheet_every: Count = 5
     watch_boxes: bool = False
-    workers: Annotated[int, Range(0, 1024)] = 2
+    workers: Workers = 2
     on_bad_image: Literal["raise", "skip"] = "raise"
     background: str | None = None
     pseudo_boxes: str | None = None

@@ -10,24 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from wsol.errors import WsolError, listed
+from wsol.errors import WsolError
+from wsol.runs.figures import read_figures
 from wsol.runs.folder import Run
 from wsol.runs.settings import as_options, resolve
 from wsol.system.files import read_json
 
 EVALUATIONS = "evaluations"  # folder of the figures and pictures of each evaluation
 VALIDATION = ("Top1Cls", "MaxBoxAcc", "PseudoBoxAcc")  # what training may measure there, in percent
-NEEDED = {
-    "data": str,
-    "split": str,
-    "images": int,
-    "protocol": str,
-    "threshold": (int, float, str),
-    "Interval95": dict,
-    "PerClass": dict,
-    "CentreBox": dict,
-    "WholeImage": dict,
-}
+NEEDED = {"Interval95": dict[str, tuple[float, float] | None], "PerClass": dict[str, dict[str, float | None]]}
 Curve = dict[int, float]  # epoch, from 1 -> value
 
 
@@ -132,12 +123,10 @@ def read_story(run: Run, name: str) -> Story:
         notes.append("There are no curves: no epoch is finished, or the network was never trained.")
     evaluations = []
     for path in sorted((run.folder / EVALUATIONS).glob("*.json")):
-        if figures := _read(path, notes):
-            wrong = [key for key, kind in NEEDED.items() if not isinstance(figures.get(key), kind)]
-            if wrong:
-                notes.append(f"{path}: holds no figures ({listed(wrong)}); evaluate again")
-            else:
-                evaluations.append(Evaluation(path, figures))
+        try:
+            evaluations.append(Evaluation(path, read_figures(path, NEEDED)))
+        except WsolError as error:
+            notes.append(str(error))
     evaluations.sort(key=lambda evaluation: str(evaluation.figures.get("date")), reverse=True)
     sheets = {
         int(path.stem[6:]): path for path in (run.folder / "sheets").glob("epoch_*.png") if path.stem[6:].isdecimal()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 Kind = TypeVar("Kind")
+LONGEST_SIDE = 65500  # pixels, of a JPEG
 
 
 def unreadable(path: Any, error: Exception, said: str) -> WsolError:
@@ -106,12 +107,18 @@ def write_array(path: Path, array: "np.ndarray") -> None:
 
 
 def write_picture(path: Path, image: "Image.Image", **options: Any) -> None:
-    """Writes a picture, whole or not at all, in the format of its name. Raises WsolError where that names none."""
+    """Writes a picture, whole or not at all, in the format of its name; smaller where a JPEG cannot be so large.
+
+    Raises WsolError where the name is that of no format.
+    """
     from PIL import Image
 
     content = io.BytesIO()  # encoders of libraries say nothing of a full disk
     if (kind := Image.registered_extensions().get(path.suffix.lower())) not in Image.SAVE:
         raise WsolError(f"{path}: pictures cannot be written as {path.suffix or 'files without suffix'}; choose .png")
+    if kind == "JPEG" and max(image.size) > LONGEST_SIDE:
+        image = image.copy()
+        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     image.save(content, kind, **options)
     write_bytes(path, content.getvalue())
 
@@ -139,7 +146,7 @@ def read_array(path: Path, fix: str) -> "np.ndarray":
         array = np.load(path, "r", allow_pickle=False)
     except Exception as error:  # NumPy's parser of headers lets many kinds through
         raise unreadable(path, error, f"cannot be read as a NumPy array ({error}); {fix}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":  # an archive of arrays, text, complex numbers
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":  # an archive, text
         raise WsolError(f"{path}: holds no array of real numbers; {fix}")
     return array
 
@@ -156,7 +163,7 @@ def read_yaml(path: Any, what: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises ValueError where it has none, and for aliases, by which a line fills the memory."""
+    """The value of a YAML text. Raises ValueError where it has none, and for aliases: a few can fill the memory."""
     try:
         return yaml.load(text, _WithoutAliases)
     except Exception as error:  # what tags stand for lets many kinds through

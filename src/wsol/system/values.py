@@ -29,6 +29,8 @@ class Range:
 
 
 Count = Annotated[int, Range(0, 10**9)]
+BatchSize = Annotated[int, Range(1, 10**9)]
+Workers = Annotated[int, Range(0, 1024)]
 Pixels = Annotated[int, Range(1, 10**6)]
 Share = Annotated[float, Range(0, 1)]
 Corners = tuple[float, float, float, float]  # x0 y0 x1 y1

@@ -10,8 +10,10 @@ import numpy as np
 from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, check_boxes, every_tenth
 from wsol.errors import WsolError, listed
 from wsol.system.files import read_json
+from wsol.system.values import Corners, cast
 
 FIX = "give a file of COCO's detection format"
+KINDS = dict.fromkeys(("id", "image_id", "category_id"), int | str) | {"file_name": str, "name": str}
 NEAR = ("", "images", "..", "../images")  # folders in which photos may lie, from the file's
 
 
@@ -42,7 +44,7 @@ class Coco(Dataset):
         self.name = self.file.parent.name if self.file.stem == "coco" else self.file.stem
         about = read_json(self.file, FIX)
         images, categories = self._by_id(about, "images", "file_name"), self._by_id(about, "categories", "name")
-        numbers = sorted(categories)
+        numbers = sorted(categories, key=lambda number: (isinstance(number, str), number))
         self.classes = [str(categories[number]["name"]) for number in numbers]
         labels = {number: label for label, number in enumerate(numbers)}
         self.annotations: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
@@ -51,6 +53,9 @@ class Coco(Dataset):
             if image is None or category not in labels:
                 raise self._error(annotation, f"there is no image {annotation['image_id']} or category {category}")
             self.annotations[str(image["file_name"])].append((labels[category], annotation))
+        for image in images.values():
+            for side in ("width", "height"):
+                cast(image.get(side), int | float | None, f"{self.file}: image {image['id']}.{side}")
         self.sizes = {str(image["file_name"]): (image.get("width"), image.get("height")) for image in images.values()}
         if without := [name for name in self.sizes if name not in self.annotations]:
             said = f"{len(without)} of {len(self.sizes)} photos have no annotation that counts and are left out"
@@ -70,7 +75,7 @@ class Coco(Dataset):
 
     def said_size(self, index: int) -> tuple[Path, tuple[int, int]] | None:
         width, height = self.sizes[self.samples[index].id]
-        return (self.file, (width, height)) if isinstance(width, int) and isinstance(height, int) else None
+        return (self.file, (width, height)) if type(width) is int and type(height) is int else None
 
     def truth(self, index: int) -> Truth:
         return self.truth_of(index, self.samples[index].label)
@@ -80,9 +85,9 @@ class Coco(Dataset):
         for known, annotation in self.annotations[self.samples[index].id]:
             if known == label and not annotation.get("iscrowd"):
                 try:
-                    x, y, width, height = (float(value) for value in annotation["bbox"])
-                except (KeyError, TypeError, ValueError) as error:
-                    raise self._error(annotation, "bbox must be x, y, width, height") from error
+                    x, y, width, height = cast(annotation.get("bbox"), Corners, "bbox")
+                except WsolError as error:
+                    raise self._error(annotation, f"{error} of x, y, width, height") from error
                 where = f"{self.file}, annotation {annotation.get('id')}"
                 boxes.append(check_boxes(np.array([[x, y, x + width, y + height]]), self.size(index), where))
         return Truth(np.concatenate(boxes)) if boxes else Truth()
@@ -92,8 +97,10 @@ class Coco(Dataset):
         if not isinstance(entries, list):
             raise WsolError(f"{self.file}: has no list {part!r}; {FIX}")
         for place, entry in enumerate(entries):
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(key), int | str) for key in keys):
-                raise WsolError(f"{self.file}: {part}[{place}] has no {' or '.join(keys)}; {FIX}")
+            where = f"{self.file}: {part}[{place}]"
+            for key in keys:
+                if cast(cast(entry, dict, where).get(key), KINDS[key], f"{where}.{key}") == "":
+                    raise WsolError(f"{where}.{key} is empty; {FIX}")
         return entries
 
     def _by_id(self, about: dict[str, Any], part: str, name: str) -> dict[int | str, dict[str, Any]]:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, folder_with, held_back
+from wsol.data.dataset import Dataset, Sample, Split, Truth, check_unique, folder_with, held_back
 from wsol.errors import WsolError
 from wsol.system.files import unreadable
+from wsol.system.values import real
+
+LARGEST = 10**6  # pixels of a box's side
 
 
 class CUB(Dataset):
@@ -38,6 +41,8 @@ class CUB(Dataset):
         names = self._table("classes.txt")
         order = {number: index for index, number in enumerate(names)}
         self.classes = [name.split(".", 1)[-1].replace("_", " ") for name in names.values()]
+        check_unique(self.classes, self.root / "classes.txt")
+        check_unique(paths.values(), self.root / "images.txt")
         for number in paths:
             if labels.get(number) not in order:
                 raise WsolError(f"{self.root / 'image_class_labels.txt'}: photo {number} has no class of classes.txt")
@@ -59,10 +64,15 @@ class CUB(Dataset):
     def truth(self, index: int) -> Truth:
         number = self.numbers[index]
         try:
-            x, y, width, height = (float(value) for value in self._boxes[number].split())
+            x, y, width, height = (real(value) for value in self._boxes[number].split())
         except (KeyError, ValueError) as error:
             raise WsolError(f"{self.root / 'bounding_boxes.txt'}: no box of four numbers for photo {number}") from error
-        return Truth(np.array([[x, y, x + width, y + height]]))
+        photo = self.size(index)
+        if not (0 < width <= LARGEST and 0 < height <= LARGEST and -width < x < photo[0] and -height < y < photo[1]):
+            raise WsolError(f"{self.root / 'bounding_boxes.txt'}: the box of photo {number} does not lie in it; fix it")
+        return Truth(
+            np.array([[x, y, x + width, y + height]])
+        )  # a few published ones reach out: they count as they are
 
     @cached_property
     def _boxes(self) -> dict[str, str]:
@@ -72,8 +82,11 @@ class CUB(Dataset):
         """A file of `number rest` lines."""
         try:
             lines = (self.root / name).read_text(encoding="utf-8").splitlines()
-            return dict(line.split(maxsplit=1) for line in lines if line.strip())
+            rows = [line.split(maxsplit=1) for line in lines if line.strip()]
+            table = dict(rows)
         except (OSError, ValueError) as error:
             raise unreadable(
                 self.root / name, error, f"not readable as CUB's `number value` lines ({error})"
             ) from error
+        check_unique((number for number, _ in rows), self.root / name)
+        return table

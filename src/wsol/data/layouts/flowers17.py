@@ -3,9 +3,10 @@
 import csv
 from pathlib import Path
 
-from wsol.data.dataset import Dataset, Sample, Split, Truth, class_count, folder_with, split_of
+from wsol.data.dataset import Dataset, Sample, Split, Truth, check_unique, class_count, folder_with, split_of
 from wsol.data.images import read_mask
 from wsol.system.files import unreadable
+from wsol.system.values import whole
 
 FLOWER, UNDEFINED = 1, 0
 
@@ -33,10 +34,11 @@ class Flowers17(Dataset):
         self.root = Path(root)
         try:
             with open(self.root / "labels.csv", encoding="utf-8", newline="") as file:
-                rows = [(row["image"], int(row["class"])) for row in csv.DictReader(file)]
-        except (OSError, KeyError, TypeError, ValueError) as error:
+                rows = [(row["image"], whole(row["class"])) for row in csv.DictReader(file)]
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
             said = f"not readable as image,class,has_mask lines ({error})"
             raise unreadable(self.root / "labels.csv", error, said) from error
+        check_unique((name for name, _ in rows), self.root / "labels.csv")
         count = class_count((label for _, label in rows), self.root / "labels.csv")
         self.classes = [f"flower {number}" for number in range(count)]
         self.samples = []

@@ -18,10 +18,14 @@ import numpy as np
 from jaxtyping import Float
 
 from wsol.data.box_formats import BoxFormat, to_corners, wrong_format
-from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, class_count
+from wsol.data.dataset import Cases, Dataset, NoSplit, Sample, Truth, check_unique, class_count
+from wsol.data.images import image_size
 from wsol.errors import WsolError, listed
 from wsol.registry import check_key
 from wsol.system.files import unreadable, write_text
+from wsol.system.values import real, whole
+
+LARGEST = 10**6  # pixels of a photo's side
 
 
 class Metadata(Dataset):
@@ -61,6 +65,7 @@ class Metadata(Dataset):
             check_key(box_format, get_args(BoxFormat), "there is no box format")
         self.box_format: BoxFormat = box_format or "xyxy"
         ids = [line for line in self._lines("image_ids.txt") if line]
+        check_unique(ids, self.folder / "image_ids.txt")
         labels: dict[str, int] = {}
         for id, text in self._fields("class_labels.txt", 1):
             label = self._whole(text, id, "class_labels.txt")
@@ -141,7 +146,10 @@ class Metadata(Dataset):
         name = "image_sizes.txt"
         if not (self.folder / name).is_file():
             return {}
-        return {id: (self._whole(w, id, name), self._whole(h, id, name)) for id, w, h in self._fields(name, 2)}
+        rows = [(id, (self._whole(w, id, name), self._whole(h, id, name))) for id, w, h in self._fields(name, 2)]
+        if wrong := [id for id, size in rows if not all(1 <= side <= LARGEST for side in size)]:
+            raise WsolError(f"{self.folder / name}: {wrong[0]} has a side that is not from 1 to {LARGEST}; fix it")
+        return dict(rows)
 
     @cached_property
     def _localization(self) -> list[str]:
@@ -197,6 +205,7 @@ class Metadata(Dataset):
         return WsolError(f"{self.folder / 'localization.txt'}: {line!r} is not understood; {hint}")
 
     def _mask(self, name: str) -> np.ndarray:
+        image_size(self.masks / name)  # raises for more pixels than any photo has
         values = cv2.imread(str(self.masks / name), cv2.IMREAD_GRAYSCALE)
         if values is None:
             raise WsolError(f"{self.masks / name}: this mask cannot be read; give the folder that holds the masks")
@@ -209,9 +218,12 @@ class Metadata(Dataset):
         return rows
 
     def _whole(self, text: str, id: str, name: str) -> int:
-        if not text.strip().isdecimal():
-            raise WsolError(f"{self.folder / name}: {id} has {text!r} where a whole number from 0 must stand")
-        return int(text)
+        try:
+            if (number := whole(text)) >= 0:
+                return number
+        except ValueError:
+            pass
+        raise WsolError(f"{self.folder / name}: {id} has {text[:40]!r} where a whole number from 0 must stand")
 
     def _lines(self, name: str) -> list[str]:
         try:
@@ -234,7 +246,7 @@ def _box(line: str) -> list[float] | None:
     """x0 y0 x1 y1 of a line `id,x0,y0,x1,y1`, or None."""
     _, *corners = line.rsplit(",", 4)
     try:
-        return [float(value) for value in corners] if len(corners) == 4 else None
+        return [real(value) for value in corners] if len(corners) == 4 else None
     except ValueError:
         return None
 
@@ -252,8 +264,9 @@ def write_metadata(photos: Dataset, folder: str | Path) -> None:
     folder = Path(folder)
     photos, ids, labels, sizes, boxes = Cases(photos), [], [], [], []
     for index, sample in enumerate(photos.samples):
-        if sample.id.splitlines() != [sample.id]:
-            raise WsolError(f"{sample.id!r}: an id with a line break cannot be listed; rename the photo")
+        if sample.id.splitlines() != [sample.id] or sample.id.encode(errors="replace").decode() != sample.id:
+            said = "an id with a line break cannot be listed, nor one that is no UTF-8; rename the photo"
+            raise WsolError(f"{sample.id!r}: {said}")
         width, height = photos.size(index)
         ids.append(sample.id)
         labels.append(f"{sample.id},{sample.label}")

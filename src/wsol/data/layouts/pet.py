@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, folder_with, held_back
+from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, check_unique, class_count, folder_with, held_back
 from wsol.data.images import read_mask
 from wsol.errors import WsolError
 from wsol.system.files import unreadable
+from wsol.system.values import whole
 
 PET, BACKGROUND, BORDER = 1, 2, 3
 
@@ -35,7 +36,10 @@ class Pet(Dataset):
     def __init__(self, root: str | Path, split: Split, val_per_class: int = 5) -> None:
         self.root, self.name = Path(root), Path(root).name
         trainval, test = self._list("trainval.txt"), self._list("test.txt")
-        names = {number: name.rsplit("_", 1)[0].replace("_", " ") for name, number in (trainval | test).items()}
+        listed = {(number, _breed(name)) for names in (trainval, test) for name, number in names.items()}
+        names = dict(listed)
+        check_unique((f"class {number}" for number, _ in listed), self.root / "annotations")
+        check_unique(names.values(), self.root / "annotations")
         order = {number: label for label, number in enumerate(sorted(names))}
         self.classes = [names[number] for number in sorted(names)]
         held = held_back(trainval, val_per_class)
@@ -66,6 +70,13 @@ class Pet(Dataset):
             return {}
         try:
             rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-            return {row[0]: int(row[1]) for row in rows if row and not row[0].startswith("#")}
+            photos = [(row[0], whole(row[1])) for row in rows if row and not row[0].startswith("#")]
         except (OSError, IndexError, ValueError) as error:
             raise unreadable(path, error, f"not readable as `name class species breed` lines ({error})") from error
+        check_unique((name for name, _ in photos), path)
+        class_count((number for _, number in photos), path)
+        return dict(photos)
+
+
+def _breed(photo: str) -> str:
+    return photo.rsplit("_", 1)[0].replace("_", " ")

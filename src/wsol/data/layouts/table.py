@@ -21,9 +21,10 @@ from wsol.data.layouts.table_columns import WANTED, find_columns, is_header
 from wsol.data.layouts.table_text import Table, read_table
 from wsol.errors import WsolError, listed
 from wsol.registry import check_key
+from wsol.system.values import real
 
 NOTHING = {"nan", "NaN", "NAN", "<NA>", "NaT", "None", "null", "NULL", "#N/A"}  # what programs write for no value
-NUMBER = re.compile(r"([+-]?\d+)(?:[.,]0+)?")  # whole, also as 1.0
+NUMBER = re.compile(r"([+-]?[0-9]{1,18})(?:[.,]0+)?")  # whole, also as 1.0
 
 
 @dataclass
@@ -123,7 +124,7 @@ class Csv(Dataset):
         if not photo.size or not all(photo.size):
             return None
         try:
-            width, height = (int(float(_point(value))) for value in photo.size)
+            width, height = (int(real(_point(value))) for value in photo.size)
         except ValueError as error:
             raise self._error(photo.line, f"width and height must be numbers, not {', '.join(photo.size)}") from error
         return self.file, (width, height)
@@ -257,7 +258,7 @@ class Csv(Dataset):
     def _numbers(self, line: int, values: list[str]) -> Float[np.ndarray, "1 4"]:
         numbers = re.findall(r"[^\s,;()\[\]]+", values[0]) if len(values) == 1 else [_point(value) for value in values]
         try:
-            return np.array([float(number) for number in numbers], np.float64).reshape(1, 4)
+            return np.array([real(number) for number in numbers], np.float64).reshape(1, 4)
         except ValueError as error:
             said = f"{', '.join(self.box_columns)} must be four numbers, not {', '.join(values)}"
             raise self._error(line, said) from error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, every_tenth, folder_with
+from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, check_unique, every_tenth, folder_with
 from wsol.data.images import read_mask
 from wsol.data.layouts.voc_xml import boxes_in, names_in, size_in
 from wsol.errors import WsolError, listed
@@ -86,7 +86,9 @@ class VOC(Dataset):
             if path.is_file():
                 try:
                     text = path.read_text(encoding="utf-8-sig")
-                    return [line.split()[0] for line in text.splitlines() if line.strip()]
                 except (OSError, UnicodeDecodeError) as error:
                     raise unreadable(path, error, f"cannot be read ({error}); fetch it again") from error
+                ids = [line.split()[0] for line in text.splitlines() if line.strip()]
+                check_unique(ids, path)
+                return ids
         raise NoSplit(f"{self.root / 'ImageSets' / 'Main' / name}.txt: this list of photos is missing; fetch it again")

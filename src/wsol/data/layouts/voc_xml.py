@@ -7,7 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from wsol.errors import WsolError
+from wsol.system.values import real, whole
 
+LARGEST = 10**6  # pixels of a photo's side
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -31,7 +33,7 @@ def boxes_in(path: Path, name: str) -> Float[np.ndarray, "n 4"]:
     """
     try:
         corners = [
-            [float(element.findtext(f"bndbox/{corner}") or "") for corner in CORNERS]
+            [real(element.findtext(f"bndbox/{corner}") or "") for corner in CORNERS]
             for element in _objects(path)
             if _name(element) == name
         ]
@@ -39,7 +41,7 @@ def boxes_in(path: Path, name: str) -> Float[np.ndarray, "n 4"]:
         raise WsolError(f"{path}: a bndbox must hold the numbers {', '.join(CORNERS)}; fix it") from error
     boxes = np.array(corners, np.float64).reshape(-1, 4)
     boxes[:, :2] = np.maximum(boxes[:, :2] - 1, 0)
-    valid = np.isfinite(boxes).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1)
+    valid = (np.abs(boxes) <= LARGEST).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1)
     if not valid.all():
         box = " ".join(f"{value:g}" for value in corners[int(np.argmin(valid))])
         raise WsolError(f"{path}: the box {box} ({' '.join(CORNERS)}) is inverted or no number; fix it")
@@ -49,7 +51,7 @@ def boxes_in(path: Path, name: str) -> Float[np.ndarray, "n 4"]:
 def size_in(path: Path) -> tuple[int, int] | None:
     """(W, H) of the photo as its XML file says, None where it does not."""
     try:
-        size = [int(_root(path).findtext(f"size/{side}") or 0) for side in ("width", "height")]
+        size = [whole(_root(path).findtext(f"size/{side}") or "0") for side in ("width", "height")]
     except ValueError as error:
         raise WsolError(f"{path}: size must hold the whole numbers width and height; fix it") from error
     return (size[0], size[1]) if all(size) else None
