@@ -12,7 +12,6 @@ Commands run in a process that is begun again when it dies, as starting Python t
 import csv
 import io
 import json
-import math
 import os
 import re
 import resource

@@ -3,8 +3,9 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,6 +37,7 @@ from wsol.system.files import write_json
 
 SMALL = ["--backbone", "test_resnet", "--weights", str(WEIGHTS), "--image-size", "32", "--map-stride", "8"]
 SMALL += ["--batch-size", "4", "--sheet-every", "0", "--freeze", "none", "--workers", "0", "--precision", "fp32"]
+SHEETS = ["1" if before == "--sheet-every" else word for before, word in pairwise(["", *SMALL])]
 TRAINED = ["train", "cam", "creatures", *SMALL, "--output", "run", "--epochs", "1"]
 FORMATS = "json,csv,coco,voc,yolo,labelstudio,heatmap"
 Wrong = tuple[str, bytes, bytes]  # file, what stands there, and what must be noticed in its place
@@ -239,7 +241,7 @@ def truths(where: str, *splits: Any) -> Callable[[Path], str | None]:
                 low, high = boxes[:, :2], boxes[:, 2:]
                 if not (np.isfinite(boxes).all() and (low < high).all() and (high > 0).all()):
                     return f"box {boxes.tolist()}"
-                if not (0 < width and 0 < height and (low < (width, height)).all()):
+                if not (width > 0 and height > 0 and (low < (width, height)).all()):
                     return f"box {boxes.tolist()} in {width} x {height}"
         return None
 
@@ -322,8 +324,8 @@ class OddSettings(Kind):
 
 OPTIONS = {
     "locate": "threshold classes keep batch-size max-errors workers format shard checkpoint readout set on-bad-image",
-    "evaluate": "threshold split protocol batch-size workers box-format checkpoint readout set pseudo-truth output",
-    "cut": "threshold format output",
+    "evaluate": "threshold split protocol batch-size workers box-format checkpoint readout set pseudo-truth",
+    "cut": "threshold format",
 }
 BEGIN = {
     "locate": ["locate", "run", "photos", "--output", "out", "--format", "json"],
@@ -788,7 +790,7 @@ KINDS: list[Kind] = [
         says=("epoch", "step"),
         commands=(
             ("data", "check", "photos", "--output", "out/sheet.png"),
-            ("train", "cam", "photos", *SMALL, "--sheet-every", "1", "--epochs", "1", "--output", "out/run"),
+            ("train", "cam", "photos", *SHEETS, "--epochs", "1", "--output", "out/run"),
             ("evaluate", "out/run", "photos", "--workers", "0", "--output", "out/figures.json"),
         ),
     ),

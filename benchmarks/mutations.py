@@ -5,6 +5,7 @@ import json
 import re
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -58,9 +59,7 @@ WORDS += ["null", "true", "[", "{", "[" * 3000, "[" * 100_000, '"', "'", ",", ";
 YAML = ["!!timestamp x", "!!int ''", "!!bool x", "!!int x", "2001-99-99", "!!python/object/apply:os.system ['true']"]
 YAML += ["&a [*a]", "*a", "{1: 2}", "? [a, b]\n: c\n", "<<: {a: 1}", "!!binary x", "!!set {a}", "!!float .", "1:60:99"]
 YAML += [
-    "[&a [x,x,x,x,x,x,x,x,x], "
-    + ", ".join(f"&{b} [{','.join(['*' + a] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi"))
-    + "]"
+    "[&a [x,x,x,x,x,x,x,x,x], " + ", ".join(f"&{b} [{','.join(['*' + a] * 9)}]" for a, b in pairwise("abcdefghi")) + "]"
 ]
 XML = ['<!DOCTYPE x [<!ENTITY a "x"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>', "<object>", "&b;", "<bndbox/>"]
 
@@ -153,7 +152,7 @@ def yaml_value(content: bytes, draw: Random) -> bytes:
 
 def entity(content: bytes, draw: Random) -> bytes:
     """XML that grows when it is read, or lacks an element."""
-    bomb = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi"))
+    bomb = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in pairwise("abcdefghi"))
     if draw.random() < 0.5:
         tag = draw.choice(re.findall(rb"<(\w+)", content) or [b"x"])
         return re.sub(rb"<%s>.*?</%s>" % (tag, tag), b"", content, count=1, flags=re.DOTALL)

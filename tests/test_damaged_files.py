@@ -24,6 +24,7 @@ from wsol.methods.stack import stack
 from wsol.runs.folder import Run
 from wsol.runs.opening import load
 from wsol.runs.settings import resolve
+from wsol.runs.tensors import read_tensors, write_tensors
 
 fuzz = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # what a file becomes: cut short, a few bytes changed, or something else altogether
@@ -191,6 +192,75 @@ def test_stored_heatmaps(tmp_path: Path, run: Run, name: str, damage: tuple[str,
     path = tmp_path / "found" / name
     path.write_bytes(damaged(path.read_bytes(), damage))
     clear(lambda: [result.to_json() for result in read_heatmaps(tmp_path / "found", 0.4)[1]])
+
+
+WRONG: dict[str, list[Any]] = {
+    "path": ["../../x.jpg", "/x.jpg", "", "a\0b", 3, None],
+    "width": [0, -1, 40.5, 1e308, float("inf"), True, "40"],
+    "threshold": [2, "x", float("nan"), None],
+    "keep": ["x", None],
+    "unsure": [3, "x"],
+    "findings": [[], {}, None],
+    "findings.label": [99, -1, 0.5, "0", True],
+    "findings.name": [3, "nobody"],
+    "findings.score": [2, -1, float("nan"), True, None],
+    "findings.boxes": [[], [[0, 0, 900, 900]], [[9, 9, 1, 1]], [[-3, 0, 5, 5]], [[1, 2, 3]], [["x"] * 4], 1],
+    "findings.confidence": [[], [2], [float("nan")], 1],
+    "findings.decided": ["me", None],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
+def test_a_wrong_value_of_stored_heatmaps_is_named(tmp_path: Path, run: Run, key: str, value: Any) -> None:
+    found = tmp_path / "found"
+    results = locate(run, Image.new("RGB", (40, 30), "red"), threshold=0.5)
+    write_results(results, found, list(run.classes), find_formats("heatmap").values())
+    entry = json.loads((found / "heatmaps.jsonl").read_text())
+    holder = entry["findings"][0] if "." in key else entry
+    assert len(list(read_heatmaps(found)[1])) == 1
+    holder[key.rpartition(".")[2]] = value
+    (found / "heatmaps.jsonl").write_text(json.dumps(entry) + "\n")
+    with pytest.raises(WsolError, match=r"heatmaps\.jsonl, line 1: .*; locate again"):
+        list(read_heatmaps(found)[1])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros(5), np.zeros((2, 4, 4)), np.zeros((1, 0, 4)), np.zeros((1, 4, 4), "U3"), np.zeros((1, 4, 4), complex)],
+)
+def test_an_array_that_is_no_heatmap_is_named(tmp_path: Path, run: Run, array: np.ndarray) -> None:
+    write_results(
+        locate(run, Image.new("RGB", (40, 30), "red")), tmp_path, list(run.classes), find_formats("heatmap").values()
+    )
+    np.save(tmp_path / "heatmaps" / "000000.npy", array)
+    with pytest.raises(WsolError, match=r"000000\.npy: .*; locate again"):
+        list(read_heatmaps(tmp_path)[1])
+
+
+def test_a_header_that_asks_for_more_than_the_file_takes_no_memory(tmp_path: Path) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000), }".ljust(117) + b"\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 64)
+    with pytest.raises(WsolError, match=r"a\.npy: cannot be read as a NumPy array"):
+        _read(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["!!timestamp x", "!!int ''", "!!bool x", "!!int x", "2001-99-99", "9" * 5000, "[" * 3000, "&a [*a]", "!!float ."],
+)
+def test_yaml_that_raises_other_errors_than_its_own(tmp_path: Path, text: str) -> None:
+    (tmp_path / "own.yaml").write_text(f"epochs: {text}\n")
+    with pytest.raises(WsolError, match=r"own\.yaml: not readable as YAML"):
+        resolve(stack("cam"), str(tmp_path / "own.yaml"), {})
+
+
+def test_a_network_with_a_weight_that_is_no_number_is_named(tmp_path: Path, run: Run) -> None:
+    shutil.copytree(run.folder, tmp_path / "run")
+    tensors, about = read_tensors(tmp_path / "run" / "best.safetensors", "")
+    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    write_tensors(tmp_path / "run" / "best.safetensors", tensors, about)
+    with pytest.raises(WsolError, match=r"best\.safetensors: .* holds NaN or infinity: the training diverged"):
+        load(tmp_path / "run")
 
 
 @fuzz

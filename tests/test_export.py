@@ -272,6 +272,48 @@ def test_a_name_that_is_no_utf8_is_written_and_read_back(tmp_path: Path) -> None
     assert "caf" in (tmp_path / "voc" / "Annotations" / f"{name[:-4]}.xml").read_text("utf-8")
 
 
+# --- odd names
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere/y.jpg", "/elsewhere/y.jpg", "a/../../y.jpg"])
+@pytest.mark.parametrize("format", ["voc", "overlay"])
+def test_no_name_is_written_outside_of_the_output_folder(tmp_path: Path, name: str, format: str) -> None:
+    with pytest.raises(WsolError, match="leads out of its folder; rename the photo"):
+        write([located(name)], tmp_path / "a" / "b", format)
+    assert not list(tmp_path.rglob("y*"))
+    with pytest.raises(WsolError, match="leads out of its folder"):
+        located(name).save(tmp_path / "a")
+
+
+def test_every_photo_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    names = ["x.png", "x.png.jpg", "X.PNG.JPG", "x.jpg"]
+    write([located(name) for name in names], tmp_path, "overlay")
+    shown = {path.name for path in (tmp_path / "overlays").glob("*.*") if path.name != ".wsol"}
+    assert shown == {"x.png.jpg", "x.png_2.jpg", "X.PNG_3.JPG", "x.jpg"}
+
+
+def test_no_name_is_a_formula_in_a_table(tmp_path: Path) -> None:
+    found = replace(located("=cmd.jpg").findings[0], name="+1")
+    write([replace(located("=cmd.jpg"), findings=(found,)), located("a/-1.jpg")], tmp_path, "csv")
+    with open(tmp_path / "boxes.csv", encoding="utf-8", newline="") as file:
+        rows = [(row["path"], row["name"]) for row in csv.DictReader(file)]
+    assert rows == [("./=cmd.jpg", "'+1"), ("a/-1.jpg", "cat")]
+
+
+def test_control_characters_are_no_broken_xml(tmp_path: Path) -> None:
+    found = replace(located("a.jpg").findings[0], name="a\x01b\x1b")
+    write([replace(located("b\x02.jpg"), findings=(found,))], tmp_path, "voc")
+    root = ET.parse(tmp_path / "voc" / "Annotations" / "b\x02.xml").getroot()
+    assert (root.findtext("filename"), root.findtext("object/name")) == ("b\\x02.jpg", "a\\x01b\\x1b")
+
+
+def test_pictures_too_long_for_a_jpeg_are_made_smaller(tmp_path: Path) -> None:
+    wide = replace(located("a.png"), size=(70000, 4), photo=Image.new("RGB", (70000, 4)))
+    write([wide, located("b.png")], tmp_path, "yolo")
+    assert Image.open(tmp_path / "yolo" / "images" / "train" / "a.jpg").width == 65500
+    assert (tmp_path / "yolo" / "images" / "val" / "b.jpg").is_file()
+
+
 # --- who decided
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from wsol.data import CUB, Split
 from wsol.errors import WsolError
@@ -111,3 +112,27 @@ def test_the_real_files(shared: Path) -> None:
             assert photos.truth(index).boxes.tolist() == [[x, y, x + width, y + height]]
             assert (sample.id, sample.label) == (paths[number], int(labels[number]) - 1)
             assert sample.path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("images", "1 001.A/1.jpg\n1 001.A/2.jpg\n"),
+        ("images", "1 001.A/1.jpg\n2 001.A/1.jpg\n"),
+        ("classes", "1 001.A\n1 002.B\n"),
+        ("classes", "1 001.A\n2 002.A\n"),
+        ("bounding_boxes", "3 1 2 3 4\n3 1 2 3 4\n"),
+    ],
+)
+def test_what_is_listed_twice_is_named(tmp_path: Path, file: str, text: str) -> None:
+    with pytest.raises(WsolError, match=rf"{file}\.txt: lists .* twice; remove one"):
+        CUB(birds(tmp_path, **{file: text}), "test").truth(0)
+
+
+@pytest.mark.parametrize("box", ["nan 2 20 25", "1 2 -20 25", "1 2 0 0", "1 2 1e308 25", "1 2 3", "90 90 20 25"])
+def test_a_box_that_cannot_be_is_named(tmp_path: Path, box: str) -> None:
+    photos = CUB(birds(tmp_path, bounding_boxes=f"3 {box}\n"), "test")
+    photos.samples[0].path.parent.mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(photos.samples[0].path)
+    with pytest.raises(WsolError, match=r"bounding_boxes\.txt: .* photo 3"):
+        photos.truth(0)

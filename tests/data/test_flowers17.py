@@ -82,3 +82,12 @@ def test_the_real_files(shared: Path) -> None:
             assert values.shape == splits["val"].image(index).size[::-1] == truth.mask.shape
             assert truth.mask.any() and not (truth.mask & truth.ignore).any()
             assert (truth.mask.sum(), truth.ignore.sum()) == ((values == FLOWER).sum(), (values == UNDEFINED).sum())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [("a.jpg,0,0", "a.jpg,1,0"), ("a.jpg,-1,0",), ("a.jpg,1_0,0",), ('"' + "x" * 200_000,)],
+)
+def test_labels_that_cannot_be_are_named(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    with pytest.raises(WsolError, match=r"labels\.csv: "):
+        Flowers17(flowers(tmp_path, *rows), "val")

@@ -87,7 +87,7 @@ def test_numbers_are_read_back_whatever_they_are(
 
 @pytest.mark.parametrize("id", ["a\nb.jpg", "a\r.jpg", "a\u2028.jpg", ""])
 def test_ids_that_would_break_a_line_are_refused(tmp_path: Path, id: str) -> None:
-    with pytest.raises(WsolError, match="an id with a line break cannot be listed, .*; rename the photo"):
+    with pytest.raises(WsolError, match=r"an id with a line break cannot be listed, .*; rename the photo"):
         write_metadata(Listed({id: (0, (1, 1), [])}), tmp_path / "lists")
     assert not (tmp_path / "lists").exists()
 
@@ -273,3 +273,30 @@ def test_boxes_of_another_format_are_found_out_and_read(tmp_path: Path) -> None:
     with pytest.raises(WsolError, match=r"localization.txt: all 2 boxes lie in 0..1, .*--box-format xywh-shares"):
         Metadata(tmp_path, "test").truth(0)
     assert Metadata(tmp_path, "test", box_format="xywh-shares").truth(1).boxes.tolist() == [[100, 50, 140, 75]]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("image_ids", "a.jpg\na.jpg\n"),
+        ("image_sizes", "a.jpg,0,30\n"),
+        ("image_sizes", f"a.jpg,40,{'9' * 400}\n"),
+        ("class_labels", f"a.jpg,{'9' * 5000}\n"),
+        ("localization", "a.jpg,nan,1,2,3\n"),
+        ("localization", "a.jpg,1_0,1,20,30\n"),
+    ],
+)
+def test_what_no_list_can_hold_is_named(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / "test").mkdir()
+    lists = {"image_ids": "a.jpg\n", "class_labels": "a.jpg,0\n", "image_sizes": "a.jpg,40,30\n"}
+    lists |= {"localization": "a.jpg,1,2,20,25\n", file: text}
+    for name, lines in lists.items():
+        (tmp_path / "test" / f"{name}.txt").write_text(lines)
+
+    def read() -> None:
+        photos = Metadata(tmp_path, "test")
+        photos.size(0)
+        photos.truth(0)
+
+    with pytest.raises(WsolError, match=rf"{file}\.txt: "):
+        read()

@@ -67,3 +67,19 @@ def test_wrong_and_missing_lists_are_named(tmp_path: Path) -> None:
     (root / "annotations" / "trainval.txt").write_text("# a remark\nAbyssinian_1 one\n")
     with pytest.raises(WsolError, match=r"trainval\.txt: not readable as `name class"):
         Pet(root, "train")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "Abyssinian_7 1 1 1\nAbyssinian_7 1 1 1",
+        "Abyssinian_7 -1 1 1",
+        "Abyssinian_7 2 1 1",
+        "Bengal_7 1 1 1",
+        "a_1 99999999999 1 1",
+    ],
+)
+def test_lists_that_contradict_are_named(tmp_path: Path, lines: str) -> None:
+    (pets(tmp_path) / "annotations" / "test.txt").write_text(lines + "\n")
+    with pytest.raises(WsolError, match=r"annotations(/test\.txt)?: (lists .* twice|label .* out of range)"):
+        Pet(tmp_path, "test")

@@ -169,3 +169,17 @@ def test_the_real_files(shared: Path) -> None:
                 assert truth.boxes.tolist() == [[x0 - 1, y0 - 1, x1, y1] for x0, y0, x1, y1 in corners]
                 assert truth.boxes.min() >= 0 and (truth.boxes[:, 2:] <= photos.size(index)).all()
     assert several > 30
+
+
+def test_a_photo_that_is_listed_twice_is_named(tmp_path: Path) -> None:
+    root = voc(tmp_path, v1=[("cat", (1, 1, 9, 9))])
+    (root / "ImageSets" / "Main" / "val.txt").write_text("v1\nv1\n")
+    with pytest.raises(WsolError, match=r"val\.txt: lists v1 twice; remove one"):
+        VOC(root, "test")
+
+
+@pytest.mark.parametrize("corner", ["1e308", "nan", "1_0", "", "9" * 400])
+def test_a_corner_that_is_no_number_is_named(tmp_path: Path, corner: str) -> None:
+    photos = VOC(voc(tmp_path, v1=[("cat", (1, 1, corner, 9))]), "test")
+    with pytest.raises(WsolError, match=r"v1\.xml: "):
+        photos.truth(0)

@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from wsol.errors import printable
+
 # of the Okabe-Ito palette, which colour-blind people can tell apart
 FOUND, TRUE = (230, 159, 0), (255, 255, 255)
 LINES = ((0, 114, 178), (213, 94, 0), (0, 158, 115))
@@ -48,7 +50,7 @@ def overlay(
         around = (box[0] - dark, box[1] - dark, box[2] + dark, box[3] + dark)
         pen.rectangle(around, outline=(0, 0, 0), width=width + 2 * dark)
         pen.rectangle(box, outline=FOUND, width=width)
-    if caption:
+    if caption := printable(caption):
         font = ImageFont.load_default(max(11, round(max(image.size) / 28)))
         left, top, right, bottom = pen.textbbox((0, 0), caption, font=font)
         pad = round((bottom - top) * 0.4)
@@ -100,6 +102,7 @@ def contact_sheet(rows: list[list[Cell]], columns: tuple[str, ...] = (), side: i
             fitted = picture.copy()
             fitted.thumbnail((side, side), Image.Resampling.LANCZOS)
             sheet.paste(fitted, (x + (side - fitted.width) // 2, y + (side - fitted.height) // 2))
+            text = printable(text)
             while text and pen.textlength(text, font=font) > side:
                 text = text[:-2].rstrip(".") + "."
             pen.text((x + side / 2, y + side + line - 5), text, font=font, fill=(60, 60, 60), anchor="ms")

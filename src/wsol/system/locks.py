@@ -38,11 +38,15 @@ def locked_file(path: str | Path | None) -> Iterator[None]:
     """Keeps other processes from writing a file until the `with` block ends, as `locked` does for a folder.
 
     path: None for no file.
+
+    Raises WsolError also for a path that ends in no name.
     """
     if path is None:
         yield
         return
     path = Path(path)
+    if not path.name:
+        raise WsolError(f"{str(path)!r} names no file; give the name of one")
     with _lock(path.with_name(f".{path.name}.lock"), path):
         yield
 

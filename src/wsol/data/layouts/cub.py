@@ -67,7 +67,7 @@ class CUB(Dataset):
             x, y, width, height = (real(value) for value in self._boxes[number].split())
         except (KeyError, ValueError) as error:
             raise WsolError(f"{self.root / 'bounding_boxes.txt'}: no box of four numbers for photo {number}") from error
-        photo = self.size(index)
+        photo = self.size(index) if self.samples[index].path.is_file() else (LARGEST, LARGEST)
         if not (0 < width <= LARGEST and 0 < height <= LARGEST and -width < x < photo[0] and -height < y < photo[1]):
             raise WsolError(f"{self.root / 'bounding_boxes.txt'}: the box of photo {number} does not lie in it; fix it")
         return Truth(
