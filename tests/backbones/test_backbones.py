@@ -329,3 +329,11 @@ def test_a_derived_network_normalises_as_its_weights_want() -> None:
     for name, wanted in (("regnetx_002", 0.485), ("tf_efficientnet_lite0", 0.5)):
         assert timm.create_model(name).pretrained_cfg["mean"][0] == wanted
         assert build_backbone(name, map_stride=None).mean.flatten()[0].item() == pytest.approx(wanted)
+
+
+def test_images_that_poolings_leave_nothing_of_are_refused() -> None:
+    backbone = build_backbone("squeezenet1_1", None, map_stride=None).train()
+    backbone.check_size(64, 64)
+    with pytest.raises(WsolError, match="images of 8x8 pixels are too small for squeezenet1_1; set image_size to more"):
+        backbone.check_size(8, 8)
+    assert all(module.training for module in backbone.modules())

@@ -157,9 +157,9 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, about: dict[str, Any], sa
     [
         ([30, 1, 20, 10], r"annotation 0: box 30 1 50 11 \(x0 y0 x1 y1\) does not lie in its image of 40 x 30"),
         ([1, 1, -2, 3], "does not lie in"),
-        ([1, 1, 2], "annotation 0: bbox must be x, y, width, height"),
-        ("none", "bbox must be"),
-        ([float("nan"), 1, 2, 3], "does not lie in"),
+        ([1, 1, 2], "annotation 0: bbox cannot be .*; it must be list of 4 of x, y, width, height; fix it"),
+        ("none", "bbox cannot be 'none'; it must be list of 4 of x, y, width, height"),
+        ([float("nan"), 1, 2, 3], r"bbox\[0\] cannot be nan; it must be float"),
     ],
 )
 def test_a_box_that_is_wrong_is_named(tmp_path: Path, bbox: Any, said: str) -> None:

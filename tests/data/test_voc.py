@@ -108,10 +108,13 @@ def test_all_wrong_files_are_named_at_once(tmp_path: Path) -> None:
         VOC(root, "test")
 
 
-@pytest.mark.parametrize("box", [(20, 1, 2, 9), (1, 9, 2, 2), ("nan", 1, 2, 9), (1, 1, "inf", 9)])
+@pytest.mark.parametrize("box", [(20, 1, 2, 9), (1, 9, 2, 2)])
 def test_boxes_that_are_none_are_named(tmp_path: Path, box: tuple) -> None:
     photos = VOC(voc(tmp_path, t1=[("cat", (1, 1, 2, 2)), ("cat", box)]), "train")
     with pytest.raises(WsolError, match=rf"t1\.xml: the box {' '.join(map(str, box))} .* is inverted or no number"):
+        photos.truth(0)
+    photos = VOC(voc(tmp_path / "nan", t1=[("cat", (1, 1, 2, 2)), ("cat", ("nan", 1, "inf", 9))]), "train")
+    with pytest.raises(WsolError, match=r"t1\.xml: a bndbox must hold the numbers xmin, ymin, xmax, ymax; fix it"):
         photos.truth(0)
 
 

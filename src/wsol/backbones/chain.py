@@ -92,6 +92,18 @@ class Chain(Backbone):
         return shorter
 
     @torch.no_grad()
+    def check_size(self, height: int, width: int) -> None:
+        modes = [(module, module.training) for module in self.modules()]
+        try:
+            self.eval()(torch.zeros(1, 3, height, width, device=next(self.parameters()).device))
+        except RuntimeError as error:  # a pooling that leaves nothing
+            said = f"images of {width}x{height} pixels are too small for {self.name}"
+            raise WsolError(f"{said}; set image_size to more, such as {2 * max(height, width)}") from error
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+    @torch.no_grad()
     def _probe(self, side: int = 160) -> None:
         """Runs every stage once on noise: channels, strides, signs; a stage may not change its input."""
         modes = [(module, module.training) for module in self.modules()]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -68,8 +68,10 @@ class StoredFinding:
             raise ValueError(f"has {len(self.boxes)} boxes and {len(self.confidence)} confidences")
 
     def with_map(self, heatmap: Float[np.ndarray, "h w"]) -> Finding:
-        about = vars(self) | {"boxes": np.array(self.boxes, np.float64).reshape(-1, 4)}
-        return Finding(**about | {"confidence": np.array(self.confidence, np.float64)}, heatmap=heatmap)
+        about: dict[str, Any] = dict(vars(self))
+        about["boxes"] = np.array(self.boxes, np.float64).reshape(-1, 4)
+        about["confidence"] = np.array(self.confidence, np.float64)
+        return Finding(**about, heatmap=heatmap)
 
 
 @dataclass(frozen=True)

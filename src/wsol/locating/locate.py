@@ -59,7 +59,8 @@ def locate(
     check_threshold(threshold)
     cast(batch_size, BatchSize, "batch_size")
     cast(max_errors, Count | None, "max_errors")
-    workers = cast(min(os.cpu_count() or 1, THREADS) if workers is None else workers, Workers, "workers")
+    workers = min(os.cpu_count() or 1, THREADS) if workers is None else workers
+    cast(workers, Workers, "workers")
     if not 1 <= classes <= len(localizer.classes):
         known = len(localizer.classes)
         raise WsolError(f"classes {classes}: {localizer.name} knows {known}; ask for 1 to {known}")

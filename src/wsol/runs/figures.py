@@ -8,6 +8,7 @@ from wsol.system.files import read_json
 from wsol.system.values import Count, Cut, Range, cast
 
 Percent = Annotated[float, Range(0, 100)] | None
+Minutes = Annotated[float, Range(0)] | None
 AGAIN = "remove it, then evaluate again"
 PERCENT = ("Top1Cls", "Top5Cls", "mAP", "MaxBoxAcc", "MaxBoxAcc30", "MaxBoxAcc50", "MaxBoxAcc70", "MaxBoxAccV2")
 PERCENT += ("GTKnownLoc", "Top1Loc", "Top5Loc", "MaxTop1Loc", "MaxTop5Loc", "MeanBoxIoU")
@@ -16,7 +17,7 @@ KINDS: dict[str, Any] = {"data": str, "split": str, "images": Count, "protocol":
 KINDS |= dict.fromkeys(("CentreBox", "WholeImage"), dict[str, float | None])
 KINDS |= {"Errors": dict[str, Percent] | None, "IoUs": tuple[Percent, ...] | None}
 KINDS |= {"Curves": dict[str, tuple[float, ...]] | None, "Confusion": dict[str, dict[str, Count]] | None}
-KINDS |= dict.fromkeys(PERCENT, Percent) | {"minutes": Annotated[float, Range(0)] | None, "settings": dict | None}
+KINDS |= dict.fromkeys(PERCENT, Percent) | {"minutes": Minutes, "settings": dict | None}
 
 
 def read_figures(path: Path, needed: dict[str, Any] | None = None) -> dict[str, Any]:

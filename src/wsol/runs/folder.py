@@ -52,8 +52,10 @@ class About:
 
     def __post_init__(self) -> None:
         """Raises ValueError where no class, or two, have a name."""
-        if not self.classes or "" in self.classes or (twice := repeated(self.classes)) is not None:
-            raise ValueError(f"classes must have names, each another one{f': {twice} is there twice' if twice else ''}")
+        if not self.classes or "" in self.classes:
+            raise ValueError("classes must have names")
+        if (twice := repeated(self.classes)) is not None:
+            raise ValueError(f"classes: {twice} is there twice")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def check_resumable(run: Run) -> None:
     begun = read_record(about, About, "choose another --output")
     if begun.classes != run.classes:
         raise WsolError(f"{about}: was begun with other classes; resume with the same or choose another --output")
-    before = plain(Settings()) | {"method": begun.method}  # what an earlier version did not know
+    before: dict[str, Any] = plain(Settings())  # what an earlier version did not know
+    before["method"] = begun.method
     before |= begun.settings | begun.options | begun.at_test
     now = {"method": run.stack.key, **run.resolved.all}
     other = [name for name in before | now if name not in FREE and before.get(name) != now.get(name)]

@@ -102,6 +102,7 @@ def train(
             resolved = _with_tree(methods, resolved, classes)
             run = Run(folder, methods, resolved, classes, training.name, several, validation.fingerprint())
             network = run.build()
+            network.backbone.check_size(*2 * (resolved.settings.image_size,))
             if resume:
                 check_resumable(run)
             training, validation = (readable(split, resolved.settings.on_bad_image) for split in (training, validation))

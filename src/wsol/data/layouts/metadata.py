@@ -205,10 +205,11 @@ class Metadata(Dataset):
         return WsolError(f"{self.folder / 'localization.txt'}: {line!r} is not understood; {hint}")
 
     def _mask(self, name: str) -> np.ndarray:
-        image_size(self.masks / name)  # raises for more pixels than any photo has
-        values = cv2.imread(str(self.masks / name), cv2.IMREAD_GRAYSCALE)
+        path = self.masks / name
+        # the size is asked for as OpenCV takes any, and PNG may pack 5 GB into some kilobytes
+        values = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() and image_size(path) else None
         if values is None:
-            raise WsolError(f"{self.masks / name}: this mask cannot be read; give the folder that holds the masks")
+            raise WsolError(f"{path}: this mask cannot be read; give the folder that holds the masks")
         return values > 0
 
     def _fields(self, name: str, count: int) -> list[list[str]]:
