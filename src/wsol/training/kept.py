@@ -68,4 +68,4 @@ def _make(
                 file.write(some.tobytes())
 
     write_whole(path, write)
-    console.print(f"{said}, kept for the next training", highlight=False, soft_wrap=True)
+    console.print(f"{said}, kept for the next training")
