@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from wsol.data.lists import LISTS, listed_in
 from wsol.data.remarks import without_remarks
 from wsol.data.scaling import rescaled, say_once, unread_tiff
+from wsol.data.stored import File
 from wsol.errors import WsolError
 from wsol.system.files import unreadable
 
@@ -60,22 +61,23 @@ def _register_heic() -> None:
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | File) -> Image.Image:
     """A photo as upright RGB: EXIF rotation applied, first frame of an animation, transparency laid on white.
 
     Grey, palette, CMYK, Lab, 16-bit and float files are converted, as `scaling.to_8_bits` says.
 
-    path: The file of the photo.
+    path: The file of the photo, or its bytes.
 
     Raises WsolError, naming the file and what is wrong, for a file that is missing, empty, truncated or no image, or
     that has more pixels than Pillow accepts (twice its MAX_IMAGE_PIXELS, 179 million).
     """
-    with _opened(Path(path)) as image:
-        _say_frames(image, Path(path))
-        return to_rgb(image, Path(path))
+    file = Path(path) if isinstance(path, str) else path
+    with _opened(file) as image:
+        _say_frames(image, file)
+        return to_rgb(image, file)
 
 
-def _say_frames(image: Image.Image, path: Path) -> None:
+def _say_frames(image: Image.Image, path: File) -> None:
     """Of an animation or a TIFF of several pages; other formats keep previews, depth or layers beside the photo."""
     with suppress(Exception):  # a damaged frame behind the first one does no harm
         if image.format in SEVERAL_FRAMES and image.is_animated:  # pyright: ignore[reportAttributeAccessIssue]
@@ -96,21 +98,21 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return (height, width) if _orientation(image, Path(path)) in SIDEWAYS else (width, height)
 
 
-def orientation(path: str | Path) -> int:
+def orientation(path: File) -> int:
     """How the stored pixels lie, 1 to 8 as in EXIF: 1 is upright, also where nothing is said; 5 to 8 are on their side.
 
     `open_image` and `image_size` give the upright photo; programs that ignore EXIF see it as it is stored. HEIC
     is 1, since whatever opens it turns it.
 
-    path: The file of the photo.
+    path: The file of the photo, or its bytes.
 
     Raises WsolError as `image_size` does.
     """
-    with _opened(Path(path)) as image:
-        return _orientation(image, Path(path))
+    with _opened(path) as image:
+        return _orientation(image, path)
 
 
-def _orientation(image: Image.Image, path: Path | None = None) -> int:
+def _orientation(image: Image.Image, path: File | None = None) -> int:
     if image.format == "PNG" and path and not any(chunk in path.read_bytes() for chunk in PNG_METADATA):
         return 1  # Pillow would decode it to look for metadata behind the pixels
     try:
@@ -121,13 +123,13 @@ def _orientation(image: Image.Image, path: Path | None = None) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: File) -> Iterator[Image.Image]:
     """The file as Pillow opens it; whatever Pillow raises while it is used becomes a WsolError."""
     _register_heic()
     try:
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise WsolError(f"{path}: there is no such image file")
-        with without_remarks(), Image.open(path) as image:
+        with path.open("rb") as file, without_remarks(), Image.open(file) as image:
             yield image
     except WsolError:
         raise
@@ -140,7 +142,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise unreadable(path, error, said) from error
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: File) -> str:
     """What a file is that Pillow does not open, and what to do about it."""
     with path.open("rb") as file:
         start = file.read(16)
@@ -168,11 +170,11 @@ def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
     return values.astype(np.int64)
 
 
-def to_rgb(image: Image.Image | np.ndarray, path: Path | None = None) -> Image.Image:
+def to_rgb(image: Image.Image | np.ndarray, path: File | None = None) -> Image.Image:
     """An image as upright RGB; values of more than 8 bits, signed and float values are scaled by `scaling.to_8_bits`.
 
     image: An opened image, or an array of uint8, (H, W), (H, W, 3) or (H, W, 4).
-    path: The file that an image was opened from.
+    path: The file or bytes that an image was opened from.
 
     Raises WsolError for an array of another kind.
     """
