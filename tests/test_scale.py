@@ -1,19 +1,25 @@
 """Locating inside another engine: batches of any kind in, the rows of `wsol locate --format parquet` out."""
 
+import io
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas
 import pytest
 from costless import Costless
-from PIL import Image
+from PIL import ExifTags, Image
 
 import wsol
 from wsol.cli.app import main
 from wsol.data import Creatures
 from wsol.errors import WsolError
+from wsol.export import write_results
+from wsol.export.coco import CocoWriter
 from wsol.export.parts import Shard, write_part
 from wsol.scale import Locator
 
@@ -105,6 +111,59 @@ def test_what_makes_no_sense_is_refused_when_the_network_is_opened() -> None:
         Locator(Costless(), classes=3)
     with pytest.raises(WsolError, match="no run is stored here"):
         Locator("nowhere")
+
+
+# --- photos that are no files here
+
+
+@pytest.fixture
+def bucket(photos: Path) -> Iterator[str]:
+    """The address of the same photos in a store."""
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{photos}/", "/bucket/photos/", recursive=True)
+    yield "memory:///bucket/photos"
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_photos_behind_an_address_give_the_rows_of_files(
+    photos: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsol.cli.locate.load", lambda run, **_: Costless(run))
+    for place, found in ((photos, "here"), (bucket, "away")):
+        words = ("locate", "runs/a", place, "--output", tmp_path / found, "--format", "parquet", "--max-errors", "1")
+        main([*map(str, words)])
+    here, away = (parquet.read_table(tmp_path / found / Shard().file).to_pylist() for found in ("here", "away"))
+    assert [row["path"] for row in away] == [f"{bucket}/{row['key']}" for row in here]
+    for row in here:
+        row["path"] = f"{bucket}/{row['key']}"
+        row["error"] = row["error"] and row["error"].replace(str(photos), bucket)
+    assert away == here
+    batch = columns(photos) | {"path": np.array([row["path"] for row in away])}
+    assert Locator(Costless("runs/a"))(batch).to_pylist() == away
+
+
+def test_a_photo_that_is_gone_from_its_store_is_a_bad_photo(bucket: str) -> None:
+    results = wsol.locate(Costless(), [f"{bucket}/1.png", f"{bucket}/2.png"], on_bad_image="skip", workers=2)
+    fsspec.filesystem("memory").rm("/bucket/photos/1.png")
+    with pytest.warns(UserWarning, match=r"photos/1\.png: there is no such file, folder or bucket"):
+        gone, found = results.outcomes()
+    assert str(gone.photo) == f"{bucket}/1.png" and found.image.size == (82, 40)
+
+
+def test_what_is_turned_in_a_store_is_known_to_be(bucket: str, tmp_path: Path) -> None:
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (60, 40), "white").save(file, "JPEG", exif=exif)
+    fsspec.filesystem("memory").pipe("/bucket/turned/a/1.jpg", file.getvalue())
+    results = wsol.locate(Costless(), "memory://bucket/turned")
+    with pytest.warns(UserWarning, match="1 photo is turned by EXIF"):
+        write_results(results, tmp_path, ["dark", "bright"], [CocoWriter])
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert coco["info"]["photos"] == "memory:///bucket/turned/"
+    image = {"id": 1, "file_name": "a/1.jpg", "width": 40, "height": 60, "exif_orientation": 6}
+    assert coco["images"] == [image]
 
 
 # --- Ray

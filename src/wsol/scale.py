@@ -6,6 +6,8 @@ from typing import Any
 
 from wsol.boxes.rule import Threshold
 from wsol.data.inputs import Input
+from wsol.data.remote import is_address
+from wsol.data.stored import Stored
 from wsol.errors import WsolError
 from wsol.export.parquet import made_by, rows_of, table_of
 from wsol.locating.locate import ready
@@ -44,8 +46,8 @@ class Locator:
         """Locates a batch of photos, one row a photo.
 
         batch: columns by name, as a dict of arrays or lists, a pandas data frame or a `pyarrow.Table`. `path`: files
-            that this machine can read; or `bytes` of encoded photos, which are opened where there are both. `key`:
-            names of the photos in the result; without it these are the paths.
+            or addresses that this machine can read; or `bytes` of encoded photos, which are opened where there are
+            both. `key`: names of the photos in the result; without it these are the paths.
 
         Gives a `pyarrow.Table` with the rows and columns of `wsol locate --format parquet`, in the order of the batch:
         a row for each class of a photo, and one with its `error` for a photo that cannot be read. Raises WsolError for
@@ -69,4 +71,6 @@ def _listed(column: Any) -> list[Any]:
 def _input(key: Any, photo: Any) -> Input:
     """The photo of a row; null is a photo of no bytes."""
     name = "" if key is None else str(key)
-    return Input(name, Path(photo) if isinstance(photo, str) else photo or b"", name or "a row without a path")
+    if isinstance(photo, str) and photo:
+        photo = Stored(photo) if is_address(photo) else Path(photo)
+    return Input(name, photo or b"", name or "a row without a path")

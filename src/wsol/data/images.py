@@ -1,18 +1,14 @@
-"""Opening any photo as upright RGB, and finding photos on disk."""
+"""Opening any photo as upright RGB."""
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from glob import glob, has_magic
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from wsol.data.lists import LISTS, listed_in
 from wsol.data.remarks import without_remarks
 from wsol.data.scaling import rescaled, say_once, unread_tiff
 from wsol.data.stored import File
@@ -56,9 +52,6 @@ def _register_heic() -> None:
         from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
 
         register_heif_opener()
-
-
-SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 
 
 def open_image(path: str | File) -> Image.Image:
@@ -190,78 +183,3 @@ def to_rgb(image: Image.Image | np.ndarray, path: File | None = None) -> Image.I
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
-
-
-def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
-    """Photos as (path, name), each once.
-
-    A photo's name is its path within the folder that was given, or within the part of a pattern before the first
-    wildcard, with "/" between folders. The name of a file that was given is its file name. Where two photos would
-    share a name, all names are paths within the folder that holds them all. Hidden files are left out.
-
-    where: Files, folders (searched through in sorted order), glob patterns and lists (.txt, .parquet).
-
-    Raises WsolError for a path that is missing or gives no photo.
-    """
-    places = [where] if isinstance(where, str | Path) else list(where)
-    photos: dict[str, tuple[Path, str]] = {}
-    for place in places:
-        there = photos_in(place)
-        if not there:
-            raise WsolError(
-                f"{place}: no image found; looked for .jpg, .png, .webp, .tif, .heic and whatever Pillow reads"
-            )
-        for path, name in there:
-            photos.setdefault(os.path.abspath(path), (path, name))
-    if not photos:
-        raise WsolError("no image given; name files, folders or patterns")
-    if len({name for _, name in photos.values()}) < len(photos):
-        root = os.path.commonpath([os.path.dirname(full) for full in photos])
-        return [(path, Path(full).relative_to(root).as_posix()) for full, (path, _) in photos.items()]
-    return list(photos.values())
-
-
-def photos_in(place: str | Path) -> list[tuple[Path, str]]:
-    """What `find_images` finds in one place; empty where it holds no photo.
-
-    place: A file, a folder, a glob pattern, or a list of files, see `wsol.data.lists`.
-
-    Raises WsolError for a path that is missing.
-    """
-    root = Path(place)
-    if root.is_file():
-        return listed_in(root) if root.suffix.lower() in LISTS else [(root, root.name)]
-    if root.is_dir():
-        paths = sorted(files_in(root))
-    elif has_magic(str(place)):
-        root = Path(*takewhile(lambda part: not has_magic(part), root.parts))
-        paths = sorted(Path(path) for path in glob(str(place), recursive=True))
-    else:
-        raise WsolError(f"{place}: there is no such file or folder")
-    named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in suffixes() and path.is_file()]
-    return [(path, name.as_posix()) for path, name in named if not is_hidden(name)]
-
-
-def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """All files below a folder, also behind links to folders, but for a link to a folder that holds it.
-
-    folder: Where to look.
-    above: The true paths of the folders that hold it.
-
-    Raises WsolError for a folder that may not be read.
-    """
-    above = above | {os.path.realpath(folder)}
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise WsolError(f"{folder}: this folder cannot be read ({error.strerror}); change its permissions") from error
-    for entry in entries:
-        if not (os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()):
-            yield Path(entry.path)
-        elif not entry.is_symlink() or os.path.realpath(entry.path) not in above:
-            yield from files_in(Path(entry.path), above)
-
-
-def is_hidden(name: Path) -> bool:
-    """Whether a path within a folder leads to what systems keep for themselves, such as the thumbnails of a NAS."""
-    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in name.parts)

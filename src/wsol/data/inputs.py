@@ -14,16 +14,17 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image
 
-from wsol.data.images import find_images, open_image, to_rgb
+from wsol.data.finding import find_images
+from wsol.data.images import open_image, to_rgb
 from wsol.data.remarks import without_remarks
-from wsol.data.stored import Content, File
+from wsol.data.stored import Content, File, Stored
 from wsol.errors import WsolError
 
 if TYPE_CHECKING:
     import torch  # what reads data sets works without it
 
-Photo = Union[str, os.PathLike, bytes, IO[bytes], Image.Image, np.ndarray, "torch.Tensor"]
-Held = Path | bytes | Image.Image  # what a result keeps of its photo
+Photo = Union[str, os.PathLike, Stored, bytes, IO[bytes], Image.Image, np.ndarray, "torch.Tensor"]
+Held = Path | Stored | bytes | Image.Image  # what a result keeps of its photo
 CHANNELS = (1, 3, 4)
 LARGE = 24_000_000  # pixels; JPEGs above are reduced while they are decoded
 SPARE = 4  # how many times the side of a view a reduced photo has at least
@@ -46,7 +47,7 @@ class Input:
     where: str
 
     def held(self) -> Held:
-        """What to keep of it: a file's path, bytes of an encoded photo, or pixels as upright RGB.
+        """What to keep of it: where it lies, bytes of an encoded photo, or pixels as upright RGB.
 
         Pixels are copied, as whoever gave them may write the next photo into the same memory.
 
@@ -55,6 +56,8 @@ class Input:
         photo = self.photo
         if isinstance(photo, Path):
             return photo.absolute()
+        if isinstance(photo, Stored):
+            return photo
         if isinstance(photo, bytes | bytearray | memoryview):
             return bytes(photo)
         if hasattr(photo, "read"):
@@ -172,14 +175,18 @@ def encoded(photo: Held | File, where: str) -> File | Image.Image:
 
     photo: As that of `open_held`.
     where: What to name in an error, for bytes.
+
+    Raises WsolError for one that lies elsewhere and cannot be read.
     """
+    if isinstance(photo, Stored):
+        return photo.read()
     return Content(photo, where) if isinstance(photo, bytes) else photo
 
 
 def open_held(photo: Held | File, where: str) -> Image.Image:
     """The whole photo as upright RGB.
 
-    photo: A file's path, the bytes of an encoded photo, or an image that was opened before.
+    photo: Where it lies, the bytes of an encoded photo, or an image that was opened before.
     where: What to name in an error, for bytes.
 
     Raises WsolError when it cannot be read.

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from wsol.data.stored import Stored
 from wsol.export.writer import OneFile
 from wsol.locating.result import Result
 from wsol.locating.results import Unread
@@ -18,7 +19,7 @@ class ParquetWriter(OneFile):
     """A row for each class of a photo that was located, and one for each photo that could not be read.
 
     key: the photo's name.
-    path: its file; null where it came from none.
+    path: its file or address; null where it came from none.
     width, height: of the upright photo, pixels.
     class, score: as `Finding` has them.
     boxes: x0 y0 x1 y1 each, pixels of the upright photo.
@@ -127,7 +128,7 @@ def schema() -> Any:
 
 
 def _file(photo: Any) -> str | None:
-    return _text(str(photo)) if isinstance(photo, Path) else None
+    return _text(str(photo)) if isinstance(photo, Path | Stored) else None
 
 
 def _text(name: str) -> str:

@@ -20,6 +20,7 @@ from PIL import Image
 from wsol.answer import Answer, AnyLocalizer
 from wsol.boxes.rule import Threshold
 from wsol.data.inputs import Held, Input, encoded, one_large_at_a_time, open_reduced, view_of
+from wsol.data.stored import Stored
 from wsol.errors import WsolError
 from wsol.locating.result import Keep, Result, find, frame
 from wsol.runs.fingerprint import fingerprint
@@ -37,12 +38,12 @@ class Unread:
     """A photo that cannot be read.
 
     path: its name.
-    photo: its file, where it came from one.
+    photo: where it lies, for one that was no bytes or pixels.
     error: why, in one line, with the file's name.
     """
 
     path: str
-    photo: Path | None
+    photo: Path | Stored | None
     error: str
 
 
@@ -127,7 +128,7 @@ class Results:
                 image, size = open_reduced(file, self.localizer.image_size, photo.where)
                 return Opened(photo.name, held, size, view_of(image, self.localizer.image_size))
         except WsolError as error:
-            return Unread(photo.name, held if isinstance(held, Path) else None, str(error))
+            return Unread(photo.name, held if isinstance(held, Path | Stored) else None, str(error))
 
     def _counted(self, opened: Iterable[Opened | Unread]) -> Iterator[Opened | Unread]:
         """The same. Raises WsolError where there are more bad photos than there may be."""
