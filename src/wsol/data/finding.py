@@ -1,14 +1,15 @@
 """Finding photos: in folders and behind addresses, by patterns, in lists and within tar files."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 
 from wsol.data.images import suffixes
 from wsol.data.lists import LISTS, listed_in, names_within
 from wsol.data.remote import files_at, is_address
+from wsol.data.shards import is_tar, photos_in_tar, spelled_out
 from wsol.data.stored import Stored
 from wsol.errors import WsolError
 
@@ -22,14 +23,14 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path | S
     wildcard, with "/" between folders. The name of a file that was given is its file name. Where two photos would
     share a name, all names are paths within the folder that holds them all. Hidden files are left out.
 
-    where: Files, folders (searched through in sorted order), glob patterns and lists (.txt, .parquet), on this machine
-        or behind addresses such as s3://bucket/photos.
+    where: Files, folders (searched through in sorted order), glob patterns, lists (.txt, .parquet) and tar files, on
+        this machine or behind addresses such as s3://bucket/photos; {000..127} in a name means all these numbers.
 
     Raises WsolError for a path that is missing or gives no photo, and for a name that leads out of its folder.
     """
-    places = [where] if isinstance(where, str | Path) else list(where)
+    given = [where] if isinstance(where, str | Path) else list(where)
     photos: dict[str, tuple[Path | Stored, str]] = {}
-    for place in places:
+    for place in chain.from_iterable(map(spelled_out, given)):
         there = _photos_at(place)
         if not there:
             raise WsolError(
@@ -53,15 +54,22 @@ def _photos_at(place: str | Path) -> list[tuple[Path | Stored, str]]:
     away = is_address(place)
     if Path(place).suffix.lower() in LISTS and (away or Path(place).is_file()):
         return listed_in(Stored(str(place)) if away else Path(place))
+    wanted = is_tar if is_tar(place) else _is_photo
+    files: list[tuple[Path | Stored, str]] = []
     if away:
-        return [(Stored(address), name) for address, name in files_at(str(place), _is_photo)]
-    return [*photos_in(place)]
+        files += [(Stored(address), name) for address, name in files_at(str(place), wanted)]
+    else:
+        files += photos_in(place, wanted)
+    if is_tar(place):
+        return [photo for file, _ in files for photo in photos_in_tar(file, _is_photo)]
+    return files
 
 
-def photos_in(place: str | Path) -> list[tuple[Path, str]]:
+def photos_in(place: str | Path, wanted: Callable[[str], bool] | None = None) -> list[tuple[Path, str]]:
     """What `find_images` finds in one place of this machine; empty where it holds no photo.
 
     place: A file, a folder or a glob pattern.
+    wanted: Whether a file of this name counts, in a folder or of a pattern; by default a photo that is not hidden.
 
     Raises WsolError for a path that is missing.
     """
@@ -76,7 +84,7 @@ def photos_in(place: str | Path) -> list[tuple[Path, str]]:
     else:
         raise WsolError(f"{place}: there is no such file or folder")
     named = [(path, path.relative_to(root).as_posix()) for path in paths]
-    return [(path, name) for path, name in named if _is_photo(name) and path.is_file()]
+    return [(path, name) for path, name in named if (wanted or _is_photo)(name) and path.is_file()]
 
 
 def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
