@@ -34,9 +34,9 @@ def locate(
     """Say what is in each photo and where.
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
-    images: files, folders (searched through, their structure kept), glob patterns or lists of files: a .txt with a
-        path a line, a .parquet with a column `path`; all of these also behind addresses, such as s3://bucket/photos,
-        where the library of that kind of store is installed; in Python also, one or many: PIL
+    images: files, folders (searched through, their structure kept), glob patterns, lists of files (a .txt with a path a
+        line, a .parquet with a column `path`) or tar files of photos; also behind addresses such as
+        s3://bucket/photos, where the library of that kind of store is installed; in Python also, one or many: PIL
         images, bytes and open files of encoded photos, and arrays or tensors (H, W), (H, W, 3) or (3, H, W) and batches
         of them, uint8, bool or floats from 0 to 1. Channels are RGB: turn the BGR of cv2.imread round first. A
         generator of these is taken a batch at a time. JPEGs of more than 24 megapixels are decoded at a fraction of
