@@ -68,6 +68,11 @@ def test_ranges_are_spelled_out_as_a_shell_does(place: str, expected: list[str])
     assert spelled_out(place) == expected
 
 
+def test_a_range_that_fills_the_memory_is_refused() -> None:
+    with pytest.raises(WsolError, match=r"a-\{0\.\.999999999\}\.tar: a range of more than 1000000 numbers; give fewer"):
+        spelled_out("a-{0..999999999}.tar")
+
+
 def test_a_file_that_is_called_like_a_range_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "{1..2}.png").write_bytes(png(1))
     assert [name for _, name in find_images(tmp_path / "{1..2}.png")] == ["{1..2}.png"]

@@ -33,9 +33,8 @@ def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path | S
     for place in chain.from_iterable(map(spelled_out, given)):
         there = _photos_at(place)
         if not there:
-            raise WsolError(
-                f"{place}: no image found; looked for .jpg, .png, .webp, .tif, .heic and whatever Pillow reads"
-            )
+            known = ".jpg, .png, .webp, .tif, .heic and whatever Pillow reads"
+            raise WsolError(f"{place}: no image found; looked for {known}. Name tar files themselves, as in *.tar")
         for photo, name in there:
             photos.setdefault(os.path.abspath(photo) if isinstance(photo, Path) else str(photo), (photo, name))
     if not photos:

@@ -16,7 +16,8 @@ from wsol.errors import WsolError
 from wsol.system.files import unreadable
 
 TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
-RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+RANGE = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
+MOST = 1_000_000  # numbers in a range
 
 
 def is_tar(place: str | Path) -> bool:
@@ -25,11 +26,16 @@ def is_tar(place: str | Path) -> bool:
 
 
 def spelled_out(place: str | Path) -> list[str | Path]:
-    """Each place that a range such as {000..127} means, in its order; a place without a range as it is."""
+    """Each place that a range such as {000..127} means, in its order; a place without a range as it is.
+
+    Raises WsolError for more places than anybody means.
+    """
     found = RANGE.search(str(place))
     if found is None or os.path.exists(place):
         return [place]
     first, last = found.groups()
+    if abs(int(first) - int(last)) >= MOST:
+        raise WsolError(f"{place}: a range of more than {MOST} numbers; give fewer, or a list")
     step = 1 if int(first) <= int(last) else -1
     numbers = (f"{number:0{len(first)}d}" for number in range(int(first), int(last) + step, step))
     texts = (str(place)[: found.start()] + number + str(place)[found.end() :] for number in numbers)
