@@ -26,7 +26,7 @@ from torchvision.transforms import v2
 import wsol
 from wsol.answer import Answer
 from wsol.backbones.contract import IMAGENET
-from wsol.data.images import find_images
+from wsol.data.finding import find_images
 from wsol.data.inputs import open_reduced, view_of
 from wsol.system.ahead import ahead
 

@@ -20,7 +20,7 @@ import wsol
 from wsol import registry
 from wsol.cli.demo import WEIGHTS
 from wsol.data import Creatures
-from wsol.data.images import find_images
+from wsol.data.finding import find_images
 
 app = App(help=__doc__)
 READOUTS: dict[str, dict[str, Any]] = {"own": {}, "ccam": {}, "mean": {}, "pc1": {}, "scorecam": {"channels": 16}}

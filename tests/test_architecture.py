@@ -24,6 +24,7 @@ ROOMS = [
     ["runs"],
     ["locating"],
     ["show", "export"],
+    ["scale"],
     ["evaluation", "training"],
     ["benchmark", "serve"],
     ["cli"],

@@ -14,7 +14,7 @@ from PIL import Image
 
 import wsol
 from wsol.cli.app import main
-from wsol.data.images import find_images
+from wsol.data.finding import find_images
 from wsol.errors import WsolError
 from wsol.export.parts import Shard, write_part
 from wsol.runs.fingerprint import fingerprint

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsol.data import Folder, Split
-from wsol.data.images import find_images
+from wsol.data.finding import find_images
 from wsol.errors import WsolError
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

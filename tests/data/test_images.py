@@ -1,6 +1,5 @@
-"""Photos of every kind that people have, opened and compared pixel by pixel, and found on disk."""
+"""Photos of every kind that people have, opened and compared pixel by pixel."""
 
-import os
 import struct
 import subprocess
 import sys
@@ -11,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageFile
 
 from wsol.data import images
-from wsol.data.images import find_images, image_size, open_image, orientation, suffixes, to_rgb
+from wsol.data.finding import find_images
+from wsol.data.images import image_size, open_image, orientation, suffixes, to_rgb
 from wsol.errors import WsolError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*said once")
@@ -287,22 +286,6 @@ def test_arrays(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(to_rgb(COLOURS[:, :, 0].copy())), grey(COLOURS[:, :, 0]))
 
 
-def tree(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (2, 2)).save(root / name, "PNG")
-    return root
-
-
-def test_folder_is_searched_in_order_and_keeps_its_structure(tmp_path: Path) -> None:
-    tree(tmp_path, "b/2.JPG", "b/1.png", "a b/ü.jpeg", "z.webp", "b/deep/er/3.tif", ".hidden/x.jpg", "b/._1.png")
-    (tmp_path / "b" / "notes.txt").write_text("no photo")
-    (tmp_path / "folder.jpg").mkdir()
-    names = ["a b/ü.jpeg", "b/1.png", "b/2.JPG", "b/deep/er/3.tif", "z.webp"]
-    assert find_images(tmp_path) == [(tmp_path / name, name) for name in names]
-    assert find_images(str(tmp_path / "b"))[0] == (tmp_path / "b" / "1.png", "1.png")
-
-
 def test_every_known_suffix_can_be_opened(tmp_path: Path) -> None:
     Image.init()
     grey_alone = (".pgm", ".pbm")
@@ -313,52 +296,3 @@ def test_every_known_suffix_can_be_opened(tmp_path: Path) -> None:
     for path, _ in found:
         expected = (76, 76, 76) if path.suffix in grey_alone else RED
         assert np.abs(np.asarray(open_image(path)).astype(int) - expected).max() <= 5, path
-
-
-def test_patterns(tmp_path: Path) -> None:
-    tree(tmp_path, "cat/1.jpg", "cat/2.png", "dog/1.jpg")
-    (tmp_path / "cat" / "notes.txt").write_text("no photo")
-    assert [name for _, name in find_images(f"{tmp_path}/*/1.jpg")] == ["cat/1.jpg", "dog/1.jpg"]
-    assert [name for _, name in find_images(f"{tmp_path}/**")] == ["cat/1.jpg", "cat/2.png", "dog/1.jpg"]
-    assert find_images(f"{tmp_path}/cat/[12].*") == [(tmp_path / "cat" / name, name) for name in ("1.jpg", "2.png")]
-
-
-def test_pattern_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tree(tmp_path, "a.jpg", "b[1].jpg"))
-    assert find_images("*.jpg") == [(Path(name), name) for name in ("a.jpg", "b[1].jpg")]
-    assert find_images("b[1].jpg") == [(Path("b[1].jpg"), "b[1].jpg")]  # a file of that name comes before a pattern
-
-
-def test_a_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
-    tree(tmp_path, "photo.upload")
-    assert find_images(tmp_path / "photo.upload") == [(tmp_path / "photo.upload", "photo.upload")]
-
-
-def test_photos_given_twice_come_once(tmp_path: Path) -> None:
-    tree(tmp_path, "a/1.jpg", "a/2.jpg")
-    found = find_images([tmp_path / "a" / "1.jpg", tmp_path, tmp_path / "a" / ".." / "a"])
-    assert [name for _, name in found] == ["1.jpg", "a/2.jpg"]
-
-
-@given(st.lists(st.sampled_from(["a", "b", "a/b", "b/a", "a/b/a"]), min_size=1, max_size=4))
-def test_names_are_unique_and_inside(tmp_path_factory: pytest.TempPathFactory, places: list[str]) -> None:
-    root = tmp_path_factory.getbasetemp() / "unique"
-    tree(root, *(f"{place}/x.jpg" for place in ("a", "b", "a/b", "b/a", "a/b/a")))
-    found = find_images([root / place for place in places])
-    names = [name for _, name in found]
-    assert len(set(names)) == len(names) == len({os.path.realpath(path) for path, _ in found})
-    assert all(".." not in name and not name.startswith("/") for name in names)
-    assert all(str(path).endswith(name) for path, name in found)
-
-
-def test_nothing_found_is_said(tmp_path: Path) -> None:
-    tree(tmp_path, "a.jpg")
-    (tmp_path / "empty").mkdir()
-    for where, cause in (
-        (tmp_path / "none.jpg", r"none\.jpg: there is no such file or folder"),
-        (tmp_path / "empty", r"empty: no image found; looked for \.jpg, .* and whatever Pillow reads$"),
-        ([tmp_path / "a.jpg", f"{tmp_path}/*.png"], r"\*\.png: no image found"),
-        ([], "no image given"),
-    ):
-        with pytest.raises(WsolError, match=cause):
-            find_images(where)

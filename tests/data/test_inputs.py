@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from wsol.boxes.rule import find_boxes
 from wsol.data import inputs as module
@@ -111,9 +112,9 @@ def test_pixels_are_copied_as_a_camera_writes_the_next_frame_into_them() -> None
         (np.zeros((0, 5, 3), np.uint8), "is no photo"),
         (np.zeros((1, 1, 6, 5, 3), np.uint8), "is no photo"),
         (np.zeros(5, np.uint8), "is no photo"),
-        (b"", "images: no bytes that are no photo"),
-        ([b"some text"], r"images\[0\]: 9 bytes that are no photo \(no image of a known format\)"),
-        (encoded(RGB).getvalue()[:60], "images: 60 bytes that are no photo"),
+        (b"", "images: is an empty file; replace or remove it"),
+        ([b"some text"], r"images\[0\]: is no image of a known format; replace or remove it"),
+        (encoded(RGB).getvalue()[:60], r"images: cannot be read \(.*truncated.*\); replace or remove it"),
         (io.StringIO("some text"), "opened as text; open it with 'rb'"),
     ],
 )
@@ -217,3 +218,22 @@ def test_one_large_photo_is_checked_at_a_time(tmp_path: Path, monkeypatch: pytes
         for thread in threads:
             thread.join()
     assert most[29] == 1 and most[30] > 1
+
+
+@pytest.mark.parametrize("name", ["deep.png", "turned.jpg", "white.tif", "moving.gif"])
+def test_bytes_are_opened_exactly_as_their_file_is(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "deep.png":  # 12 of 16 bits, in colours: what Pillow opens alone would be dark
+        values = np.random.default_rng(0).integers(0, 4096, (6, 5, 3), dtype=np.uint16)
+        cv2.imwrite(str(path), values)
+    elif name == "turned.jpg":
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.fromarray(RGB).save(path, exif=exif)
+    elif name == "white.tif":
+        Image.fromarray(GREY.astype(np.uint16) * 200).save(path)
+    else:
+        Image.fromarray(RGB).save(path, save_all=True, append_images=[Image.fromarray(RGB[::-1])])
+    expected = np.asarray(open_image(path))
+    assert pixels_of(path.read_bytes()) == pixels_of(path) == [expected.tolist()]
+    assert name != "deep.png" or expected.max() > 200

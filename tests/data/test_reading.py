@@ -166,7 +166,7 @@ def test_several_photos_are_checked_at_once_and_warnings_are_as_before(
         return image
 
     def converted(image: Image.Image, path: Path) -> Image.Image:
-        name = Path(image.filename).name  # type: ignore[attr-defined]
+        name = path.name
         if name == "00.jpg":
             first_is_open.set()
             waited.append(second_is_open.wait(20))

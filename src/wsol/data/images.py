@@ -1,20 +1,17 @@
-"""Opening any photo as upright RGB, and finding photos on disk."""
+"""Opening any photo as upright RGB."""
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from glob import glob, has_magic
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from wsol.data.lists import LISTS, listed_in
 from wsol.data.remarks import without_remarks
 from wsol.data.scaling import rescaled, say_once, unread_tiff
+from wsol.data.stored import File
 from wsol.errors import WsolError
 from wsol.system.files import unreadable
 
@@ -57,25 +54,23 @@ def _register_heic() -> None:
         register_heif_opener()
 
 
-SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
-
-
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | File) -> Image.Image:
     """A photo as upright RGB: EXIF rotation applied, first frame of an animation, transparency laid on white.
 
     Grey, palette, CMYK, Lab, 16-bit and float files are converted, as `scaling.to_8_bits` says.
 
-    path: The file of the photo.
+    path: The file of the photo, or its bytes.
 
     Raises WsolError, naming the file and what is wrong, for a file that is missing, empty, truncated or no image, or
     that has more pixels than Pillow accepts (twice its MAX_IMAGE_PIXELS, 179 million).
     """
-    with _opened(Path(path)) as image:
-        _say_frames(image, Path(path))
-        return to_rgb(image, Path(path))
+    file = Path(path) if isinstance(path, str) else path
+    with _opened(file) as image:
+        _say_frames(image, file)
+        return to_rgb(image, file)
 
 
-def _say_frames(image: Image.Image, path: Path) -> None:
+def _say_frames(image: Image.Image, path: File) -> None:
     """Of an animation or a TIFF of several pages; other formats keep previews, depth or layers beside the photo."""
     with suppress(Exception):  # a damaged frame behind the first one does no harm
         if image.format in SEVERAL_FRAMES and image.is_animated:  # pyright: ignore[reportAttributeAccessIssue]
@@ -96,21 +91,21 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return (height, width) if _orientation(image, Path(path)) in SIDEWAYS else (width, height)
 
 
-def orientation(path: str | Path) -> int:
+def orientation(path: File) -> int:
     """How the stored pixels lie, 1 to 8 as in EXIF: 1 is upright, also where nothing is said; 5 to 8 are on their side.
 
     `open_image` and `image_size` give the upright photo; programs that ignore EXIF see it as it is stored. HEIC
     is 1, since whatever opens it turns it.
 
-    path: The file of the photo.
+    path: The file of the photo, or its bytes.
 
     Raises WsolError as `image_size` does.
     """
-    with _opened(Path(path)) as image:
-        return _orientation(image, Path(path))
+    with _opened(path) as image:
+        return _orientation(image, path)
 
 
-def _orientation(image: Image.Image, path: Path | None = None) -> int:
+def _orientation(image: Image.Image, path: File | None = None) -> int:
     if image.format == "PNG" and path and not any(chunk in path.read_bytes() for chunk in PNG_METADATA):
         return 1  # Pillow would decode it to look for metadata behind the pixels
     try:
@@ -121,13 +116,13 @@ def _orientation(image: Image.Image, path: Path | None = None) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: File) -> Iterator[Image.Image]:
     """The file as Pillow opens it; whatever Pillow raises while it is used becomes a WsolError."""
     _register_heic()
     try:
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise WsolError(f"{path}: there is no such image file")
-        with without_remarks(), Image.open(path) as image:
+        with path.open("rb") as file, without_remarks(), Image.open(file) as image:
             yield image
     except WsolError:
         raise
@@ -140,7 +135,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise unreadable(path, error, said) from error
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: File) -> str:
     """What a file is that Pillow does not open, and what to do about it."""
     with path.open("rb") as file:
         start = file.read(16)
@@ -168,11 +163,11 @@ def read_mask(path: str | Path) -> Int[np.ndarray, "H W"]:
     return values.astype(np.int64)
 
 
-def to_rgb(image: Image.Image | np.ndarray, path: Path | None = None) -> Image.Image:
+def to_rgb(image: Image.Image | np.ndarray, path: File | None = None) -> Image.Image:
     """An image as upright RGB; values of more than 8 bits, signed and float values are scaled by `scaling.to_8_bits`.
 
     image: An opened image, or an array of uint8, (H, W), (H, W, 3) or (H, W, 4).
-    path: The file that an image was opened from.
+    path: The file or bytes that an image was opened from.
 
     Raises WsolError for an array of another kind.
     """
@@ -188,78 +183,3 @@ def to_rgb(image: Image.Image | np.ndarray, path: Path | None = None) -> Image.I
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
-
-
-def find_images(where: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
-    """Photos as (path, name), each once.
-
-    A photo's name is its path within the folder that was given, or within the part of a pattern before the first
-    wildcard, with "/" between folders. The name of a file that was given is its file name. Where two photos would
-    share a name, all names are paths within the folder that holds them all. Hidden files are left out.
-
-    where: Files, folders (searched through in sorted order), glob patterns and lists (.txt, .parquet).
-
-    Raises WsolError for a path that is missing or gives no photo.
-    """
-    places = [where] if isinstance(where, str | Path) else list(where)
-    photos: dict[str, tuple[Path, str]] = {}
-    for place in places:
-        there = photos_in(place)
-        if not there:
-            raise WsolError(
-                f"{place}: no image found; looked for .jpg, .png, .webp, .tif, .heic and whatever Pillow reads"
-            )
-        for path, name in there:
-            photos.setdefault(os.path.abspath(path), (path, name))
-    if not photos:
-        raise WsolError("no image given; name files, folders or patterns")
-    if len({name for _, name in photos.values()}) < len(photos):
-        root = os.path.commonpath([os.path.dirname(full) for full in photos])
-        return [(path, Path(full).relative_to(root).as_posix()) for full, (path, _) in photos.items()]
-    return list(photos.values())
-
-
-def photos_in(place: str | Path) -> list[tuple[Path, str]]:
-    """What `find_images` finds in one place; empty where it holds no photo.
-
-    place: A file, a folder, a glob pattern, or a list of files, see `wsol.data.lists`.
-
-    Raises WsolError for a path that is missing.
-    """
-    root = Path(place)
-    if root.is_file():
-        return listed_in(root) if root.suffix.lower() in LISTS else [(root, root.name)]
-    if root.is_dir():
-        paths = sorted(files_in(root))
-    elif has_magic(str(place)):
-        root = Path(*takewhile(lambda part: not has_magic(part), root.parts))
-        paths = sorted(Path(path) for path in glob(str(place), recursive=True))
-    else:
-        raise WsolError(f"{place}: there is no such file or folder")
-    named = [(path, path.relative_to(root)) for path in paths if path.suffix.lower() in suffixes() and path.is_file()]
-    return [(path, name.as_posix()) for path, name in named if not is_hidden(name)]
-
-
-def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """All files below a folder, also behind links to folders, but for a link to a folder that holds it.
-
-    folder: Where to look.
-    above: The true paths of the folders that hold it.
-
-    Raises WsolError for a folder that may not be read.
-    """
-    above = above | {os.path.realpath(folder)}
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise WsolError(f"{folder}: this folder cannot be read ({error.strerror}); change its permissions") from error
-    for entry in entries:
-        if not (os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()):
-            yield Path(entry.path)
-        elif not entry.is_symlink() or os.path.realpath(entry.path) not in above:
-            yield from files_in(Path(entry.path), above)
-
-
-def is_hidden(name: Path) -> bool:
-    """Whether a path within a folder leads to what systems keep for themselves, such as the thumbnails of a NAS."""
-    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in name.parts)

@@ -1,6 +1,5 @@
 """Photos as programs hold them: files, bytes, arrays, tensors and Pillow's images, opened no larger than is needed."""
 
-import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,15 +14,17 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image
 
-from wsol.data.images import find_images, open_image, to_rgb
+from wsol.data.finding import find_images
+from wsol.data.images import open_image, to_rgb
 from wsol.data.remarks import without_remarks
+from wsol.data.stored import Content, File, Stored
 from wsol.errors import WsolError
 
 if TYPE_CHECKING:
     import torch  # what reads data sets works without it
 
-Photo = Union[str, os.PathLike, bytes, IO[bytes], Image.Image, np.ndarray, "torch.Tensor"]
-Held = Path | bytes | Image.Image  # what a result keeps of its photo
+Photo = Union[str, os.PathLike, Stored, bytes, IO[bytes], Image.Image, np.ndarray, "torch.Tensor"]
+Held = Path | Stored | bytes | Image.Image  # what a result keeps of its photo
 CHANNELS = (1, 3, 4)
 LARGE = 24_000_000  # pixels; JPEGs above are reduced while they are decoded
 SPARE = 4  # how many times the side of a view a reduced photo has at least
@@ -46,7 +47,7 @@ class Input:
     where: str
 
     def held(self) -> Held:
-        """What to keep of it: a file's path, bytes of an encoded photo, or pixels as upright RGB.
+        """What to keep of it: where it lies, bytes of an encoded photo, or pixels as upright RGB.
 
         Pixels are copied, as whoever gave them may write the next photo into the same memory.
 
@@ -55,6 +56,8 @@ class Input:
         photo = self.photo
         if isinstance(photo, Path):
             return photo.absolute()
+        if isinstance(photo, Stored):
+            return photo
         if isinstance(photo, bytes | bytearray | memoryview):
             return bytes(photo)
         if hasattr(photo, "read"):
@@ -167,30 +170,35 @@ def _channels_first(shape: tuple[int, ...], said: str) -> bool:
     return first
 
 
-def open_held(photo: Held, where: str) -> Image.Image:
+def encoded(photo: Held | File, where: str) -> File | Image.Image:
+    """The photo as it is decoded: bytes under a name, an image as it is.
+
+    photo: As that of `open_held`.
+    where: What to name in an error, for bytes.
+
+    Raises WsolError for one that lies elsewhere and cannot be read.
+    """
+    if isinstance(photo, Stored):
+        return photo.read()
+    return Content(photo, where) if isinstance(photo, bytes) else photo
+
+
+def open_held(photo: Held | File, where: str) -> Image.Image:
     """The whole photo as upright RGB.
 
-    photo: A file's path, the bytes of an encoded photo, or an image that was opened before.
+    photo: Where it lies, the bytes of an encoded photo, or an image that was opened before.
     where: What to name in an error, for bytes.
 
     Raises WsolError when it cannot be read.
     """
-    if isinstance(photo, Image.Image):
-        return photo
-    if (large := _large_jpeg(photo)) is not None:
-        return large[0]
-    if isinstance(photo, Path):
-        return open_image(photo)
-    try:
-        with without_remarks(), Image.open(io.BytesIO(photo)) as image:
-            return to_rgb(image)
-    except Exception as error:  # decoders raise many kinds of errors on damaged files
-        said = str(error) if photo and "BytesIO" not in str(error) else "no image of a known format"
-        kind = f"{len(photo)} bytes" if photo else "no bytes"
-        raise WsolError(f"{where}: {kind} that are no photo ({said}); give a whole file of an image") from error
+    file = encoded(photo, where)
+    if isinstance(file, Image.Image):
+        return file
+    large = _large_jpeg(file)
+    return open_image(file) if large is None else large[0]
 
 
-def open_reduced(photo: Held, side: int, where: str = "") -> tuple[Image.Image, tuple[int, int]]:
+def open_reduced(photo: Held | File, side: int, where: str = "") -> tuple[Image.Image, tuple[int, int]]:
     """The photo as upright RGB, large enough for a view of it, and (W, H) of the whole one.
 
     JPEGs of more than 24 megapixels come smaller, as they are decoded at a half, a quarter or an eighth of their size:
@@ -203,22 +211,20 @@ def open_reduced(photo: Held, side: int, where: str = "") -> tuple[Image.Image, 
 
     Raises WsolError when it cannot be read.
     """
-    if (reduced := _large_jpeg(photo, SPARE * side)) is not None:
+    file = encoded(photo, where)
+    if not isinstance(file, Image.Image) and (reduced := _large_jpeg(file, SPARE * side)) is not None:
         return reduced
-    image = open_held(photo, where)
+    image = file if isinstance(file, Image.Image) else open_image(file)
     return image, image.size
 
 
-def _large_jpeg(photo: Held, side: int | None = None) -> tuple[Image.Image, tuple[int, int]] | None:
+def _large_jpeg(file: File, side: int | None = None) -> tuple[Image.Image, tuple[int, int]] | None:
     """A large JPEG without a second copy in memory, reduced to at least `side`, and (W, H) of the whole.
 
     None for others, and for damaged ones: `open_image` says what is wrong.
     """
-    if isinstance(photo, Image.Image):
-        return None
     try:
-        file = photo if isinstance(photo, Path) else io.BytesIO(photo)
-        with without_remarks(), Image.open(file) as image:
+        with file.open("rb") as stream, without_remarks(), Image.open(stream) as image:
             width, height = image.size
             if image.format not in ("JPEG", "MPO") or width * height <= LARGE:
                 return None
@@ -233,13 +239,13 @@ def _large_jpeg(photo: Held, side: int | None = None) -> tuple[Image.Image, tupl
 
 
 @contextmanager
-def one_large_at_a_time(path: Path) -> Iterator[None]:
+def one_large_at_a_time(file: File) -> Iterator[None]:
     """Waits while another thread of this process is in here with a photo of more than 24 megapixels.
 
-    path: Of the photo; one that cannot be read waits for nobody.
+    file: Of the photo; one that cannot be read waits for nobody.
     """
     try:
-        with without_remarks(), Image.open(path) as image:
+        with file.open("rb") as stream, without_remarks(), Image.open(stream) as image:
             large = image.width * image.height > LARGE
     except Exception:
         large = False

@@ -1,7 +1,6 @@
 """Values of more than 8 bits, signed and float values of photos, as the 8 bits that networks and people see."""
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,6 +9,7 @@ from jaxtyping import Num, UInt8, UInt16
 from PIL import Image, TiffImagePlugin
 
 from wsol.data.remarks import without_remarks
+from wsol.data.stored import File
 
 DEPTHS = (8, 10, 11, 12, 14, 16)  # of cameras, scanners and satellites
 NUMBERS = {1: "whole", 2: "signed", 3: "float"}  # SampleFormat of TIFF
@@ -67,7 +67,7 @@ def to_8_bits(
     return ((numbers - low) * 255 // span).astype(np.uint8)
 
 
-def rescaled(image: Image.Image, path: Path | None = None) -> Image.Image:
+def rescaled(image: Image.Image, path: File | None = None) -> Image.Image:
     """An image whose values are those of `to_8_bits` where it is not of 8 bits; other images as they are.
 
     image: An opened image. It is loaded, and stays turned as Pillow loads it.
@@ -99,9 +99,9 @@ def rescaled(image: Image.Image, path: Path | None = None) -> Image.Image:
     return Image.fromarray(levels)
 
 
-def _colours(path: Path, image: Image.Image) -> UInt16[np.ndarray, "H W c"] | None:
+def _colours(path: File, image: Image.Image) -> UInt16[np.ndarray, "H W c"] | None:
     """All 16 bits of red, green and blue, which Pillow cuts to 8; turned as Pillow loads them."""
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if (
         values is None
         or values.dtype != np.uint16
@@ -112,7 +112,7 @@ def _colours(path: Path, image: Image.Image) -> UInt16[np.ndarray, "H W c"] | No
     return values[..., [2, 1, 0, 3][: values.shape[2]]]
 
 
-def _declared(image: Image.Image, path: Path | None, tags: Any) -> int | None:
+def _declared(image: Image.Image, path: File | None, tags: Any) -> int | None:
     """Bits of a value, where the file says that they are fewer than those it is kept in."""
     if image.format in WHOLE_RANGE:
         return 16
@@ -126,7 +126,7 @@ def _declared(image: Image.Image, path: Path | None, tags: Any) -> int | None:
     return depth if depth < bits or bits % 8 else None  # to state all bits of 16 is to state nothing
 
 
-def _significant_bits(path: Path) -> int | None:
+def _significant_bits(path: File) -> int | None:
     """What the chunk sBIT of a PNG says, if there is one before the pixels."""
     with path.open("rb") as file:
         file.seek(8)
@@ -139,7 +139,7 @@ def _significant_bits(path: Path) -> int | None:
     return None
 
 
-def unread_tiff(start: bytes, path: Path) -> str | None:
+def unread_tiff(start: bytes, path: File) -> str | None:
     """What a TIFF holds that Pillow does not open, and what to do about it; None for other files.
 
     start: The first 16 bytes of the file.

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
+from wsol.data.stored import Stored
 from wsol.export.writer import OneFile, Upright, add_entry, discard
 from wsol.locating.result import Result
 from wsol.system.files import begin
@@ -53,8 +54,9 @@ class CocoWriter(OneFile):
             image["exif_orientation"] = turned
         add_entry(self.file, image, self.images)
         self.images += 1
-        if isinstance(result.photo, Path):
-            self.folders.add(os.path.abspath(result.photo).removesuffix(result.path))
+        if isinstance(result.photo, Path | Stored):
+            where = os.path.abspath(result.photo) if isinstance(result.photo, Path) else str(result.photo)
+            self.folders.add(where.removesuffix(result.path))
         for finding in result.findings:
             masks = finding.masks(result.size, result.threshold)
             rows = zip(

@@ -1,10 +1,12 @@
 """Parquet: a row for each class of a photo, of one schema, whoever wrote it."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from wsol.data.stored import Stored
 from wsol.export.writer import OneFile
 from wsol.locating.result import Result
 from wsol.locating.results import Unread
@@ -17,7 +19,7 @@ class ParquetWriter(OneFile):
     """A row for each class of a photo that was located, and one for each photo that could not be read.
 
     key: the photo's name.
-    path: its file; null where it came from none.
+    path: its file or address; null where it came from none.
     width, height: of the upright photo, pixels.
     class, score: as `Finding` has them.
     boxes: x0 y0 x1 y1 each, pixels of the upright photo.
@@ -38,22 +40,15 @@ class ParquetWriter(OneFile):
         module = parquet()
         self.name = name
         super().__init__(folder, classes)
-        self.schema = _schema()
-        self.table = module.ParquetWriter(self.file, self.schema, compression="zstd")
-        self.made_by = {"run": run, "version": version("wsol")}
+        self.table = module.ParquetWriter(self.file, schema(), compression="zstd")
+        self.made_by = made_by(run)
         self.rows: list[dict[str, Any]] = []
 
     def add(self, result: Result) -> None:
-        width, height = result.size
-        photo = {"key": _text(result.path), "path": _file(result.photo), "width": width, "height": height}
-        photo |= {"unsure": result.unsure, "threshold": None if result.threshold == "auto" else result.threshold}
-        for finding in result.findings:
-            found = {"class": _text(finding.name), "score": finding.score}
-            found |= {"boxes": finding.boxes.tolist(), "confidence": finding.confidence.tolist()}
-            self._add(photo | found | self.made_by)
+        self._add(result)
 
     def add_unread(self, photo: Unread) -> None:
-        self._add({"key": _text(photo.path), "path": _file(photo.photo), "error": _text(photo.error)} | self.made_by)
+        self._add(photo)
 
     def close(self) -> None:
         self._flush()
@@ -68,20 +63,50 @@ class ParquetWriter(OneFile):
                 self.table.close()
             self.table.is_open = False
 
-    def _add(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
+    def _add(self, outcome: Result | Unread) -> None:
+        self.rows += rows_of(outcome, self.made_by)
         if len(self.rows) >= ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow  # pyright: ignore[reportMissingImports]
-
         if self.rows:
-            self.table.write_table(pyarrow.Table.from_pylist(self.rows, schema=self.schema))
+            self.table.write_table(table_of(self.rows))
         self.rows = []
 
 
-def _schema() -> Any:
+def made_by(run: str) -> dict[str, str]:
+    """What all rows of a run say alike."""
+    return {"run": run, "version": version("wsol")}
+
+
+def rows_of(outcome: Result | Unread, made_by: dict[str, str]) -> list[dict[str, Any]]:
+    """The rows of a photo, as `ParquetWriter` writes them; what a row does not have is null.
+
+    made_by: see there.
+    """
+    photo = {"key": _text(outcome.path), "path": _file(outcome.photo)} | made_by
+    if isinstance(outcome, Unread):
+        return [photo | {"error": _text(outcome.error)}]
+    width, height = outcome.size
+    photo |= {"width": width, "height": height, "unsure": outcome.unsure}
+    photo["threshold"] = None if outcome.threshold == "auto" else outcome.threshold
+    return [
+        photo
+        | {"class": _text(finding.name), "score": finding.score}
+        | {"boxes": finding.boxes.tolist(), "confidence": finding.confidence.tolist()}
+        for finding in outcome.findings
+    ]
+
+
+def table_of(rows: Iterable[dict[str, Any]]) -> Any:
+    """The rows as a `pyarrow.Table` of the one schema."""
+    import pyarrow  # pyright: ignore[reportMissingImports]
+
+    return pyarrow.Table.from_pylist(list(rows), schema=schema())
+
+
+def schema() -> Any:
+    """The columns, in their order, as a `pyarrow.Schema`."""
     import pyarrow as pa  # pyright: ignore[reportMissingImports]
 
     fields = {
@@ -103,7 +128,7 @@ def _schema() -> Any:
 
 
 def _file(photo: Any) -> str | None:
-    return _text(str(photo)) if isinstance(photo, Path) else None
+    return _text(str(photo)) if isinstance(photo, Path | Stored) else None
 
 
 def _text(name: str) -> str:

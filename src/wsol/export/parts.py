@@ -11,7 +11,6 @@ from wsol.errors import WsolError
 from wsol.export.parquet import ParquetWriter
 from wsol.export.writer import write_to
 from wsol.locating.results import Results
-from wsol.runs.fingerprint import fingerprint
 from wsol.system.arrow import read_column
 from wsol.system.files import unwritable
 from wsol.system.locks import locked_file
@@ -65,8 +64,7 @@ def write_part(
     one.
     """
     path, mine = Path(folder) / shard.file, results[shard.of(len(results))]
-    asked = {name: getattr(results, name) for name in ("threshold", "classes", "keep")}
-    run = fingerprint(results.localizer, **asked)
+    run = results.fingerprint
     with locked_file(path):
         _check_folder(path, run, shard)
         if path.exists() and not overwrite:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Any, ClassVar
 
 from wsol.data.images import orientation
+from wsol.data.stored import File, Stored
 from wsol.errors import WsolError
 from wsol.locating.result import Result
 from wsol.locating.results import Unread
@@ -123,7 +124,8 @@ class Upright:
         writer: owns the copies.
         folder: for the copies, within the writer's own.
         """
-        turned = orientation(result.photo) if isinstance(result.photo, Path) else 1
+        photo = result.photo.read() if isinstance(result.photo, Stored) else result.photo
+        turned = orientation(photo) if isinstance(photo, File) else 1
         if turned != 1 and (image := result.image) is not None:
             self.count += 1
             write_picture(within(writer.root / folder, result.path), image, quality=95)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -34,8 +35,9 @@ def locate(
     """Say what is in each photo and where.
 
     run: a run folder, as `wsol train` left it, or whatever else `wsol.load` opens, such as `timm:resnet50`.
-    images: files, folders (searched through, their structure kept), glob patterns or lists of files: a .txt with a
-        path a line, a .parquet with a column `path`; in Python also, one or many: PIL
+    images: files, folders (searched through, their structure kept), glob patterns, lists of files (a .txt with a path a
+        line, a .parquet with a column `path`) or tar files of photos; also behind addresses such as
+        s3://bucket/photos, where the library of that kind of store is installed; in Python also, one or many: PIL
         images, bytes and open files of encoded photos, and arrays or tensors (H, W), (H, W, 3) or (3, H, W) and batches
         of them, uint8, bool or floats from 0 to 1. Channels are RGB: turn the BGR of cv2.imread round first. A
         generator of these is taken a batch at a time. JPEGs of more than 24 megapixels are decoded at a fraction of
@@ -54,6 +56,39 @@ def locate(
     Gives a Result a photo, in order, made when it is asked for, or up to four batches before: go through them, or take
     `[i]`. Raises WsolError when there is no photo.
     """
+    results = ready(
+        run,
+        threshold=threshold,
+        classes=classes,
+        keep=keep,
+        batch_size=batch_size,
+        on_bad_image=on_bad_image,
+        max_errors=max_errors,
+        workers=workers,
+        **opened,
+    )
+    photos = inputs(images)
+    if (first := next(photos, None)) is None:
+        raise WsolError("no image given; name files, folders or patterns")
+    photos = chain([first], photos)
+    # a mistake in a list is said at once; a generator may be endless
+    endless = several(images) and not isinstance(images, Sequence | np.ndarray)
+    return replace(results, photos=photos if endless else list(photos))
+
+
+def ready(
+    run: Network,
+    *,
+    threshold: Threshold | None = None,
+    classes: int = 1,
+    keep: Keep = "largest",
+    batch_size: int = 16,
+    on_bad_image: BadImage = "raise",
+    max_errors: int | None = None,
+    workers: int | None = None,
+    **opened: Any,
+) -> Results:
+    """The network and how it is asked, without photos yet; as `locate`. Raises WsolError for what makes no sense."""
     localizer = load(run, **opened)
     threshold = localizer.threshold if threshold is None else threshold
     check_threshold(threshold)
@@ -64,12 +99,4 @@ def locate(
     if not 1 <= classes <= len(localizer.classes):
         known = len(localizer.classes)
         raise WsolError(f"classes {classes}: {localizer.name} knows {known}; ask for 1 to {known}")
-    photos = inputs(images)
-    if (first := next(photos, None)) is None:
-        raise WsolError("no image given; name files, folders or patterns")
-    photos = chain([first], photos)
-    # a mistake in a list is said at once; a generator may be endless
-    endless = several(images) and not isinstance(images, Sequence | np.ndarray)
-    listed = photos if endless else list(photos)
-    how = (threshold, classes, keep, batch_size, on_bad_image, max_errors, workers)
-    return Results(localizer, listed, *how)
+    return Results(localizer, [], threshold, classes, keep, batch_size, on_bad_image, max_errors, workers)

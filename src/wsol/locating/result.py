@@ -126,7 +126,7 @@ class Result:
     threshold: share of the heatmap's peak at which boxes were cut, or "auto".
     findings: one a class, the best first.
     keep: which regions became boxes.
-    photo: where `image` comes from: a file, the bytes of one, or an image; None for results of stored
+    photo: where `image` comes from: a file, an address, the bytes of one, or an image; None for results of stored
         heatmaps whose photos are gone.
     unsure: whether the photo may show no known class at all, see `wsol.localizer.energy`.
 

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from wsol.answer import Answer, AnyLocalizer
 from wsol.boxes.rule import Threshold
-from wsol.data.inputs import Held, Input, one_large_at_a_time, open_reduced, view_of
+from wsol.data.inputs import Held, Input, encoded, one_large_at_a_time, open_reduced, view_of
+from wsol.data.stored import Stored
 from wsol.errors import WsolError
 from wsol.locating.result import Keep, Result, find, frame
+from wsol.runs.fingerprint import fingerprint
 from wsol.system.ahead import ahead
 
 if TYPE_CHECKING:
@@ -35,12 +38,12 @@ class Unread:
     """A photo that cannot be read.
 
     path: its name.
-    photo: its file, where it came from one.
+    photo: where it lies, for one that was no bytes or pixels.
     error: why, in one line, with the file's name.
     """
 
     path: str
-    photo: Path | None
+    photo: Path | Stored | None
     error: str
 
 
@@ -103,6 +106,11 @@ class Results:
     def __iter__(self) -> Iterator[Result]:
         return (outcome for outcome in self.outcomes() if isinstance(outcome, Result))
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the network and of how it is asked, see `wsol.runs.fingerprint`."""
+        return fingerprint(self.localizer, threshold=self.threshold, classes=self.classes, keep=self.keep)
+
     def outcomes(self) -> Iterator[Result | Unread]:
         """The results, and where bad photos are skipped, `Unread` in the place of each."""
         threads = self.workers if isinstance(self.photos, list) and len(self.photos) > 1 else 0
@@ -115,11 +123,12 @@ class Results:
         try:
             if isinstance(held, WsolError):
                 raise held
-            with one_large_at_a_time(held) if isinstance(held, Path) else nullcontext():
-                image, size = open_reduced(held, self.localizer.image_size, photo.where)
+            file = encoded(held, photo.where)
+            with nullcontext() if isinstance(file, Image.Image) else one_large_at_a_time(file):
+                image, size = open_reduced(file, self.localizer.image_size, photo.where)
                 return Opened(photo.name, held, size, view_of(image, self.localizer.image_size))
         except WsolError as error:
-            return Unread(photo.name, held if isinstance(held, Path) else None, str(error))
+            return Unread(photo.name, held if isinstance(held, Path | Stored) else None, str(error))
 
     def _counted(self, opened: Iterable[Opened | Unread]) -> Iterator[Opened | Unread]:
         """The same. Raises WsolError where there are more bad photos than there may be."""

@@ -1,6 +1,5 @@
 """Parquet, which the extra `scale` brings."""
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,16 +16,17 @@ def parquet() -> ModuleType:
     return parquet
 
 
-def read_column(path: Path, name: str, fix: str) -> list[Any]:
+def read_column(path: Any, name: str, fix: str) -> list[Any]:
     """A column of a Parquet file.
 
+    path: the file, or what opens as one does, see `wsol.data.stored.Content`.
     fix: what the error advises where there is none.
 
     Raises WsolError, naming the file, where it cannot be read or has no such column.
     """
     module = parquet()
     try:
-        with module.ParquetFile(path) as file:
+        with path.open("rb") as stream, module.ParquetFile(stream) as file:
             if name not in file.schema_arrow.names:
                 raise WsolError(f"{path}: has no column {name!r}; {fix}")
             return file.read(columns=[name]).column(0).to_pylist()

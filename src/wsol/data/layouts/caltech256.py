@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from wsol.data.dataset import Dataset, Sample, Split, Truth, folder_with, split_of
-from wsol.data.images import photos_in
+from wsol.data.finding import photos_in
 from wsol.errors import WsolError
 
 CLUTTER = "clutter"

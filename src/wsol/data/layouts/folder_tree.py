@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wsol.data.classes import folded
 from wsol.data.dataset import Split, split_named
-from wsol.data.images import files_in, is_hidden, photos_in
+from wsol.data.finding import files_in, is_hidden, photos_in
 from wsol.errors import WsolError, listed
 
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "icon\r"}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from wsol.data.dataset import Dataset, NoSplit, Sample, Split, Truth, folder_with, held_back
-from wsol.data.images import photos_in
+from wsol.data.finding import photos_in
 from wsol.data.layouts.voc_xml import boxes_in, names_in, size_in
 from wsol.errors import WsolError
 
