@@ -87,7 +87,8 @@ def made_up(draw: random.Random) -> dict[str, Any]:
     """Figures that nobody measured."""
     figures: dict[str, Any] = {name: draw.uniform(0, 100) for name in COLUMNS} | {"PeakOnPart": None}
     figures |= {name: {metric: draw.uniform(0, 100) for metric in METRICS} for name in BASELINES}
-    return figures | {"data": "creatures", "images": 7, "split": "test", "protocol": "clova"}
+    figures |= {"threshold": draw.random(), "data": "creatures", "images": 7, "split": "test", "protocol": "clova"}
+    return figures
 
 
 def figures(folder: Path, name: str) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypa
         ([{"method": "eill"}], {}, "did you mean eil?"),
         ([{"method": "eil", "boundry": "x"}], {}, "EIL has no setting 'boundry'; did you mean boundary?"),
         ([{"method": "cam", "vary": {"sigma": [1]}}], {}, "CAM has no setting 'sigma'"),
-        ([{"method": "eil", "vary": {"sigma": 1}}], {}, "sigma cannot be 1; it must be a list"),
+        ([{"method": "eil", "vary": {"sigma": 1}}], {}, "vary.sigma cannot be 1; it must be list"),
         ([{"method": "eil", "sigma": "much"}], {}, "sigma cannot be 'much'; it must be float"),
         ([{"method": "eil", "paper": "gamma {gamma}"}], {}, "only the row's settings"),
         ([{"name": "CAM"}], {}, "names no method"),

@@ -136,7 +136,7 @@ def changed(**parts: Any) -> dict[str, Any]:
         (changed(images=[{"id": 1}]), r"images\[0\].file_name cannot be None; it must be str"),
         (
             changed(annotations=[{"image_id": 10}]),
-            r"annotations\[0\].category_id cannot be None; it must be int or str",
+            r"annotations\[0\].category_id cannot be None; it must be str or int",
         ),
         (changed(annotations=[{"id": 5, "image_id": 99, "category_id": 3}]), "annotation 5: there is no image 99"),
         (changed(annotations=[{"id": 5, "image_id": 10, "category_id": 4}]), "no image 10 or category 4"),

@@ -89,7 +89,14 @@ def open_data(
     _warn(failed)
     hint = " did you mean creatures?" if difflib.get_close_matches(str(data), ["creatures"]) else ""
     said = "no layout recognises this file" if path.exists() else "there is no such data"
-    raise WsolError(f"{data}: {said};{hint} give {'; '.join(known_layouts().values())}")
+    raise WsolError(f"{data}: {said};{hint} give {_offered()}")
+
+
+def _offered() -> str:
+    """What all layouts open, known data sets together."""
+    lines, known = known_layouts().values(), "the folder of "
+    sets = [about.removeprefix(known) for about in lines if about.startswith(known)]
+    return "; ".join([*(about for about in lines if not about.startswith(known)), known + ", ".join(sets)])
 
 
 def _settled(data: str) -> WsolError:

@@ -130,7 +130,7 @@ def write_csv(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) 
     table.writeheader()
     for row in rows:
         table.writerow({name: in_table(value) if isinstance(value, str) else value for name, value in row.items()})
-    write_text(path, lines.getvalue())
+    write_bytes(path, lines.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def read_array(path: Path, fix: str) -> "np.ndarray":
