@@ -4,14 +4,23 @@
 
 Three ways to the same numbers, MaxBoxAcc and MaxBoxAccV2 together, one thread, interleaved map by map: contours at
 each of 1000 thresholds; contours at each of the at most 255 levels behind them; our one pass. Real maps are those of an
-ImageNet classifier for its best class on CUB photos.
+ImageNet classifier for its best class on CUB photos. Milliseconds are those that the thread had a core.
+
+    python benchmarks/evaluator.py size CUB_200_2011 mobilenetv1_100.safetensors --masks
+
+All of `wsol evaluate --maps` at the size of ILSVRC (50,000 photos, 1000 classes, boxes) or of OpenImages (18,000 photos,
+100 classes, masks), and at a part of it: 100 real maps are stored once, and linked under as many names as asked.
 """
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -62,6 +71,78 @@ def evaluator(data: str, weights: str, *, photos: int = 40, rounds: int = 3, out
     print(text)
     if output is not None:
         output.write_text(text, encoding="utf-8")
+
+
+@app.command
+def size(
+    data: str,
+    weights: str,
+    *,
+    masks: bool = False,
+    shares: tuple[float, ...] = (0.1, 1.0),
+    processes: tuple[int, ...] = (1, 2),
+) -> None:
+    """Prints seconds, seconds of all cores, and the largest process's peak memory, by photos and processes."""
+    whole, classes = (18_000, 100) if masks else (50_000, 1000)
+    print("| photos | classes | truth | processes | seconds | of cores | photos a second | peak memory, MB |")
+    print("|---:|---:|---|---:|---:|---:|---:|---:|")
+    maps = real(data, weights, 100, 16)
+    for share in shares:
+        with TemporaryDirectory() as folder:
+            store(Path(folder), maps, round(share * whole), classes, masks)
+            for count in processes:
+                seconds, cores, memory = measured(Path(folder), count)
+                told = f"{seconds:.0f} | {cores:.0f} | {share * whole / seconds:.0f} | {memory / 1e6:.0f}"
+                truth = "masks" if masks else "boxes"
+                print(f"| {share * whole:.0f} | {classes} | {truth} | {count} | {told} |", flush=True)
+
+
+def store(folder: Path, maps: list[tuple[np.ndarray, np.ndarray]], photos: int, classes: int, masks: bool) -> None:
+    """Maps with their predictions, and the lists of a data set; photo n has map n modulo their number."""
+    lists, scoremaps = folder / "metadata" / "test", folder / "scoremaps"
+    lists.mkdir(parents=True)
+    scoremaps.mkdir()
+    for n, (heatmap, truth) in enumerate(maps):
+        np.save(folder / f"{n}.npy", heatmap)
+        x0, y0, x1, y1 = 3 * truth[0].astype(int)
+        mask = np.zeros((672, 672), np.uint8)
+        cv2.ellipse(mask, ((x0 + x1) // 2, (y0 + y1) // 2), ((x1 - x0) // 2, (y1 - y0) // 2), 0, 0, 360, 255, -1)
+        cv2.imwrite(str(folder / f"{n}.png"), mask)
+    lines: dict[str, list[str]] = {"image_ids": [], "class_labels": [], "image_sizes": [], "localization": []}
+    predictions = []
+    for n in range(photos):
+        label = n * 7919 % classes  # a prime: photos of a class are not all of one map
+        os.link(folder / f"{n % len(maps)}.npy", scoremaps / f"{n}.npy")
+        boxes = maps[n % len(maps)][1].astype(int).tolist()
+        lines["image_ids"].append(f"{n}")
+        lines["class_labels"].append(f"{n},{label}")
+        lines["image_sizes"].append(f"{n},224,224")
+        places = [f"{n % len(maps)}.png,"] if masks else [",".join(map(str, box)) for box in boxes]
+        lines["localization"] += [f"{n},{place}" for place in places]
+        predictions.append(",".join(str((label + n % 7 + k) % classes) for k in range(5)))
+    for name, texts in lines.items():
+        (lists / f"{name}.txt").write_text("\n".join(texts))
+    (scoremaps / "predictions.csv").write_text("\n".join(f"{n},{best}" for n, best in enumerate(predictions)))
+
+
+def measured(folder: Path, processes: int) -> tuple[float, float, int]:
+    """Seconds, seconds of cores, and bytes of the largest process, of evaluating what is stored."""
+    alone = [sys.executable, "-m", "wsol"]
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "wsol"]
+    command = alone if processes == 1 else [sys.executable, *several]
+    asked = ["--maps", folder / "scoremaps", "--metadata", folder / "metadata" / "test", "--mask-root", folder]
+    began = time.perf_counter()
+    with open(folder / "said.txt", "w") as said:
+        started = subprocess.Popen(
+            [*command, "evaluate", *map(str, asked), "--output", str(folder / "figures.json")],
+            stdout=said,
+            stderr=said,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        _, status, used = os.wait4(started.pid, 0)
+    if status:
+        raise SystemExit((folder / "said.txt").read_text())
+    return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
 
 
 def sets(data: str, weights: str, photos: int) -> Iterator[tuple[str, list[tuple[np.ndarray, np.ndarray]]]]:
