@@ -56,6 +56,19 @@ def test_replicates_hang_on_the_image_and_not_on_the_order() -> None:
     assert forwards.intervals() == backwards.intervals()
 
 
+def test_replicates_are_those_of_counting_each_image_alone() -> None:
+    """70 images: neither all of them are counted at once, nor in whole batches."""
+    metric, right = Classification(replicates=40), [index % 3 > 0 for index in range(70)]
+    for index, hit in enumerate(right):
+        metric.update(rank=0 if hit else 9, index=index)
+    drawn = [np.random.default_rng(index).poisson(1.0, 40) for index in range(70)]
+    shares = [
+        100 * sum(times[n] * hit for times, hit in zip(drawn, right, strict=True)) / sum(times[n] for times in drawn)
+        for n in range(40)
+    ]
+    assert metric.intervals()["Top1Cls"] == pytest.approx(np.percentile(shares, (2.5, 97.5)).tolist())
+
+
 def test_curves_of_resampled_images_are_whole() -> None:
     """Counts kept as differences give each replicate the figures of the images drawn into it."""
     rng, metric = np.random.default_rng(0), BoxAccuracy(0.1, replicates=3)

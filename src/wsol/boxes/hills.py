@@ -19,14 +19,14 @@ LEVEL, HILL, X, Y, OTHER = range(5)  # columns of events
 class Hills(NamedTuple):
     """The hills of a map (H, W).
 
-    count: how many there are.
+    number: how many there are.
     runs: (r, 6) row by row: its row, first pixel, one past the last, the highest, the level there; its hill.
     rows: (H + 1,) the first run of each row.
     events: (n, 5) the lowest level first: there a hill's box reaches X and Y, or the hill joins an OTHER, else -1.
     starts: (257,) the first event of each level.
     """
 
-    count: int
+    number: int
     runs: np.ndarray
     rows: np.ndarray
     events: np.ndarray

@@ -51,7 +51,7 @@ def sweep(levels, true_boxes, offset, by_pixels):
     padded = padded.ravel()
     hills = find_hills(levels, 1)
     pixels = counted(levels, hills) if by_pixels else np.zeros((LEVELS, 0), np.int32)
-    regions, count = nothing(hills.count), 0
+    regions, count = nothing(hills.number), 0
     standing, boxes, bounds, known, ious = regions.standing, regions.boxes, regions.bounds, regions.known, regions.ious
     for level in range(LEVELS - 1, 0, -1):
         cutoff = level - 1
@@ -85,7 +85,7 @@ def enclosed(levels, true_boxes, offset):
     height, width = levels.shape
     every, holes = np.full(LEVELS, -1.0), np.zeros(LEVELS, np.int64)
     hills = find_hills(np.uint8(LEVELS - 1) - levels, 0)
-    regions, count = nothing(hills.count), 0
+    regions, count = nothing(hills.number), 0
     standing, boxes, bounds, ious = regions.standing, regions.boxes, regions.bounds, regions.ious
     for level in range(LEVELS - 1, 0, -1):
         cutoff = LEVELS - 1 - level
@@ -194,7 +194,7 @@ def first_pixel(padded, width, regions, hills, region, cutoff):
 @compiled
 def counted(levels, hills):
     """(256, k) pixels of each level that a hill has."""
-    pixels = np.zeros((LEVELS, hills.count), np.int32)
+    pixels = np.zeros((LEVELS, hills.number), np.int32)
     for run in hills.runs:
         for level in levels[run[ROW], run[BEGIN] : run[STOP]]:
             pixels[level, run[OWNER]] += 1
