@@ -15,10 +15,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process of several has a core, not all of them
 
 # what numba compiles cannot be wrapped by a checker: it is imported before the hook is in place
-spec = spec_from_file_location("wsol.boxes.sweep", ROOT / "src" / "wsol" / "boxes" / "sweep.py")
-assert spec and spec.loader
-sys.modules[spec.name] = module_from_spec(spec)
-spec.loader.exec_module(sys.modules[spec.name])
+for name in ("compiling", "hills", "sweep"):
+    spec = spec_from_file_location(f"wsol.boxes.{name}", ROOT / "src" / "wsol" / "boxes" / f"{name}.py")
+    assert spec and spec.loader
+    sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[spec.name])
 
 install_import_hook("wsol", "checking.check")
 

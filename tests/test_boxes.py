@@ -64,6 +64,24 @@ def test_sweep_equals_contours_at_every_threshold(heatmap: np.ndarray, truth: li
     assert every.tolist() == [oracle.best_iou(heatmap, truth, tau, multi=True) for tau in taus]
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 40), st.sampled_from([2, 4, 16, 255]))
+def test_sweep_of_many_hills_equals_contours(seed: int, cells: int, side: int, levels: int) -> None:
+    """Smooth, rough and terraced maps, as large as they come apart in many hills, saddles, rings and equal outlines."""
+    rng, truth = np.random.default_rng(seed), [(3, 5, 20, 30), (0, 0, 9, 4)]
+    heatmap = normalise(rng.random((cells, cells)), (side, 41 - side // 2))
+    heatmap = np.floor(heatmap * levels) / levels
+    taus = thresholds(0.1)
+    single, every = sweep(heatmap, table(truth), taus)
+    assert single.tolist() == [oracle.best_iou(heatmap, truth, tau, multi=False) for tau in taus]
+    assert every.tolist() == [oracle.best_iou(heatmap, truth, tau, multi=True) for tau in taus]
+    by_pixels, _ = sweep(heatmap, table(truth), taus, largest="pixels")
+    for tau, found in zip(taus, by_pixels, strict=True):
+        mask = oracle.mask_above(heatmap, tau)
+        box = oracle.most_pixels_box(mask) if mask.any() else (0, 0, 0, 0)
+        assert found == max(oracle.iou(box, true) for true in truth)
+
+
 def test_sweep_equals_the_reference_evaluator_to_the_last_bit(shared: Path) -> None:
     golden = np.load(shared / "golden" / "clova_golden.npz")
     assert thresholds().tobytes() == golden["thresholds"].tobytes()

@@ -56,6 +56,19 @@ def test_replicates_hang_on_the_image_and_not_on_the_order() -> None:
     assert forwards.intervals() == backwards.intervals()
 
 
+def test_replicates_are_those_of_counting_each_image_alone() -> None:
+    """70 images: neither all of them are counted at once, nor in whole batches."""
+    metric, right = Classification(replicates=40), [index % 3 > 0 for index in range(70)]
+    for index, hit in enumerate(right):
+        metric.update(rank=0 if hit else 9, index=index)
+    drawn = [np.random.default_rng(index).poisson(1.0, 40) for index in range(70)]
+    shares = [
+        100 * sum(times[n] * hit for times, hit in zip(drawn, right, strict=True)) / sum(times[n] for times in drawn)
+        for n in range(40)
+    ]
+    assert metric.intervals()["Top1Cls"] == pytest.approx(np.percentile(shares, (2.5, 97.5)).tolist())
+
+
 def test_curves_of_resampled_images_are_whole() -> None:
     """Counts kept as differences give each replicate the figures of the images drawn into it."""
     rng, metric = np.random.default_rng(0), BoxAccuracy(0.1, replicates=3)
@@ -115,7 +128,7 @@ def test_classes_that_no_image_has_take_no_room_and_change_nothing() -> None:
         for index, (heatmap, truth) in enumerate(photos):
             tally.update(tally.score(heatmap, truth, SIZE), index, labels[index % 2], rank=index)
     few, many = (tally.figures([str(label) for label in range(tally.classes)]) for tally in tallies)
-    assert tallies[1].boxes[""].changes.shape[-1] == tallies[1].pixels[""].inside.shape[-1] == 2 + 4
+    assert len(tallies[1].boxes[""].changes) == len(tallies[1].pixels[""].inside) == 2 + 4
     assert many["PerClass"]["9999"] == few["PerClass"]["1"] and many["PerClass"]["9998"]["images"] == 0
     for name in few.keys() - {"PerClass", "Top5Cls", "Top5Loc", "MaxTop5Loc", "Interval95", "CentreBox", "WholeImage"}:
         assert str(many[name]) == str(few[name]), name

@@ -1,31 +1,37 @@
-"""All thresholds of a heatmap in one pass.
+"""All thresholds of a heatmap in one pass, level by level from above, equal to contours at each of them.
 
-Pixels join in order of their level, union-find keeps each connected component's box, and a component stays as it is
-until a pixel of another level joins it. So every component of every threshold is met once, with the thresholds between
-which it stands. Compiled, one thread, no interpreter lock held.
+Hills rise out of the level, their regions widen and join, and union-find keeps the box of each. Which region has the
+largest outline is mostly known without walking along any: an outline only grows, and encloses no more than its box.
+Compiled, one thread, no interpreter lock held.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-LEVELS = 256
-UNSEEN = np.int32(2**31 - 1)
-# columns of a component: its own level, the level of the pixel that ends it, its box (last pixel inside), first pixel,
-# number of pixels
-OWN, NEXT, X0, Y0, X1, Y1, FIRST, PIXELS = range(8)
+from wsol.boxes.compiling import compiled
+from wsol.boxes.hills import BEGIN, HEIGHT, HILL, LEVELS, OTHER, OWNER, ROW, STOP, X, Y, find_hills, root
+
+X0, Y0, X1, Y1 = range(4)
 
 
-def compiled(function: Callable | None = None, **options: Any) -> Any:
-    """`njit`, kept on disk between programs where there is a folder for that: read-only images have none."""
-    if function is None:
-        return lambda function: compiled(function, **options)
-    try:
-        return njit(function, nogil=True, cache=True, **options)
-    except RuntimeError:  # numba found none that can be written
-        return njit(function, nogil=True, **options)
+class Regions(NamedTuple):
+    """What stands above a level, by the hill that owns it.
+
+    owners: (k,) as in union-find.
+    standing: (k,) the hills that own a region; the first `count`, which is kept elsewhere.
+    boxes: (k, 4) x0 y0 x1 y1, the last pixel inside.
+    bounds: (k,) twice the area that the outline can enclose at most; -1 where the box has changed.
+    known: (k,) twice the area that it encloses at least, or the number of pixels.
+    ious: (k,) of the box with the best true one.
+    """
+
+    owners: np.ndarray
+    standing: np.ndarray
+    boxes: np.ndarray
+    bounds: np.ndarray
+    known: np.ndarray
+    ious: np.ndarray
 
 
 @compiled
@@ -37,146 +43,162 @@ def sweep(levels, true_boxes, offset, by_pixels):
     Third, cutoffs at which outlines of equal area may lie inside one another: there the first answer is not decided
     here. -1 where nothing is above the cutoff.
     """
+    every, holes = enclosed(levels, true_boxes, offset)
+    single, undecided = np.full(LEVELS, -1.0), np.zeros(LEVELS, np.bool_)
     height, width = levels.shape
-    shift = 1
-    while 1 << shift < width + 2:
-        shift += 1
-    padded = np.zeros((height + 2, 1 << shift), np.uint8)
+    padded = np.zeros((height + 2, width + 2), np.uint8)
     padded[1 : height + 1, 1 : width + 1] = levels
     padded = padded.ravel()
-    order = by_level(levels, shift)
-    row = 1 << shift
-    bright = components(padded, order[::-1], (-1, 1, -row, row, -row - 1, 1 - row, row - 1, row + 1), shift)
-    dark = components(padded, order, (-1, 1, -row, row), shift)
-
-    every, single = np.full(LEVELS, -1.0), np.full(LEVELS, -1.0)
-    holes = np.zeros(LEVELS, np.int64)
-    for hole in dark:
-        x0, y0, x1, y1 = hole[X0], hole[Y0], hole[X1], hole[Y1]
-        if x0 > 0 and y0 > 0 and x1 < width - 1 and y1 < height - 1:
-            iou = best_iou(x0 - 1, y0 - 1, min(x1 + 2, width - 1), min(y1 + 2, height - 1), true_boxes, offset)
-            for cutoff in range(hole[OWN], hole[NEXT]):
-                every[cutoff] = max(every[cutoff], iou)
-                holes[cutoff] += 1
-
-    ious, bounds = np.empty(len(bright)), np.empty(len(bright), np.int64)
-    for n, part in enumerate(bright):
-        x1, y1 = min(part[X1] + 1, width - 1), min(part[Y1] + 1, height - 1)
-        ious[n] = best_iou(part[X0], part[Y0], x1, y1, true_boxes, offset)
-        enclosed = 2 * np.int64(part[X1] - part[X0]) * (part[Y1] - part[Y0])
-        bounds[n] = part[PIXELS] if by_pixels else enclosed
-        for cutoff in range(part[NEXT], part[OWN]):
-            every[cutoff] = max(every[cutoff], ious[n])
-
-    # an outline encloses no more than its box: the largest boxes first, and most outlines are never walked
-    largest, winner = np.full(LEVELS, np.int64(-1)), np.zeros(LEVELS, np.int64)
-    undecided = np.zeros(LEVELS, np.bool_)
-    for n in np.argsort(-bounds):
-        part = bright[n]
-        if part[NEXT] == part[OWN] or bounds[n] < largest[part[NEXT] : part[OWN]].min():
+    hills = find_hills(levels, 1)
+    pixels = counted(levels, hills) if by_pixels else np.zeros((LEVELS, 0), np.int32)
+    regions, count = nothing(hills.number), 0
+    standing, boxes, bounds, known, ious = regions.standing, regions.boxes, regions.bounds, regions.known, regions.ious
+    for level in range(LEVELS - 1, 0, -1):
+        cutoff = level - 1
+        count = lower(regions, count, hills, level, by_pixels)
+        for hill in range(pixels.shape[1]):
+            if pixels[level, hill]:
+                known[root(regions.owners, hill)] += pixels[level, hill]
+        if count == 0:
             continue
-        area = bounds[n] if by_pixels or not bounds[n] else outline(padded, part[FIRST], part[OWN] - 1, row)
-        for cutoff in range(part[NEXT], part[OWN]):
-            if area > largest[cutoff]:
-                largest[cutoff], winner[cutoff], undecided[cutoff] = area, n, False
-            elif area == largest[cutoff]:
-                undecided[cutoff] |= holes[cutoff] > 0 and not by_pixels
-                if (part[FIRST] > bright[winner[cutoff], FIRST]) != by_pixels:
-                    winner[cutoff] = n
-    for cutoff in range(LEVELS):
-        if largest[cutoff] >= 0:
-            single[cutoff] = ious[winner[cutoff]]
+        largest = 0
+        for n in range(count):
+            region = standing[n]
+            if bounds[region] < 0:
+                x0, y0, x1, y1 = boxes[region, X0], boxes[region, Y0], boxes[region, X1], boxes[region, Y1]
+                bounds[region] = 2 * (x1 - x0) * (y1 - y0)
+                ious[region] = best_iou(x0, y0, min(x1 + 1, width - 1), min(y1 + 1, height - 1), true_boxes, offset)
+            every[cutoff] = max(every[cutoff], ious[region])
+            if known[region] > known[standing[largest]]:
+                largest = n
+        # it goes first, so that it is the first to be walked along
+        standing[0], standing[largest] = standing[largest], standing[0]
+        best, tied = choose(padded, width, regions, count, hills, cutoff, by_pixels)
+        single[cutoff] = ious[best]
+        undecided[cutoff] = tied and holes[cutoff] > 0 and not by_pixels
     return single, every, undecided
 
 
 @compiled
-def by_level(levels, shift):
-    """Places of the pixels in the padded map, the lowest level first, in raster order within a level."""
+def enclosed(levels, true_boxes, offset):
+    """Best IoU of any hole's border with any true box at each cutoff, -1 where there is none; the number of holes."""
     height, width = levels.shape
-    ends = np.zeros(LEVELS + 1, np.int64)
-    for y in range(height):
-        for x in range(width):
-            ends[levels[y, x] + 1] += 1
-    ends = np.cumsum(ends)
-    order = np.empty(height * width, np.int32)
-    for y in range(height):
-        for x in range(width):
-            level = levels[y, x]
-            order[ends[level]] = ((y + 1) << shift) + x + 1
-            ends[level] += 1
-    return order
+    every, holes = np.full(LEVELS, -1.0), np.zeros(LEVELS, np.int64)
+    hills = find_hills(np.uint8(LEVELS - 1) - levels, 0)
+    regions, count = nothing(hills.number), 0
+    standing, boxes, bounds, ious = regions.standing, regions.boxes, regions.bounds, regions.ious
+    for level in range(LEVELS - 1, 0, -1):
+        cutoff = LEVELS - 1 - level
+        count = lower(regions, count, hills, level, False)
+        for n in range(count):
+            region = standing[n]
+            if bounds[region] < 0:
+                x0, y0, x1, y1 = boxes[region, X0], boxes[region, Y0], boxes[region, X1], boxes[region, Y1]
+                inside = x0 > 0 and y0 > 0 and x1 < width - 1 and y1 < height - 1
+                x1, y1 = min(x1 + 2, width - 1), min(y1 + 2, height - 1)
+                ious[region] = best_iou(x0 - 1, y0 - 1, x1, y1, true_boxes, offset) if inside else -1.0
+                bounds[region] = inside
+            every[cutoff] = max(every[cutoff], ious[region])
+            holes[cutoff] += bounds[region]
+    return every, holes
 
 
 @compiled
-def components(padded, order, steps, shift):
-    """Every component that stands while pixels join in `order`, connected along `steps`, in the columns above."""
-    labels = np.full(len(padded), -1, np.int32)
-    # as many as there can ever be: what is not written costs nothing, and growing would cost every pixel
-    parents, state = np.empty(len(order), np.int32), np.empty((len(order), 8), np.int32)
-    found = np.empty((2 * len(order), 8), np.int32)
-    made = count = 0
-    for pixel in order:
-        level = np.int32(padded[pixel])
-        y, x = (pixel >> shift) - 1, (pixel & ((1 << shift) - 1)) - 1
-        highest, lowest = np.int32(-1), UNSEEN
-        for step in steps:  # no branch here: nearly always one component is near
-            label = labels[pixel + step]
-            highest, lowest = max(highest, label), min(lowest, label & UNSEEN)
-        if highest < 0:
-            parents[made] = made
-            state[made, OWN], state[made, FIRST], state[made, PIXELS] = level, pixel, 1
-            state[made, X0], state[made, Y0], state[made, X1], state[made, Y1] = x, y, x, y
-            labels[pixel] = made
-            made += 1
+def nothing(count):
+    boxes = np.empty((count, 4), np.int64)
+    boxes[:, X0] = boxes[:, Y0] = np.iinfo(np.int64).max
+    boxes[:, X1] = boxes[:, Y1] = -1
+    standing, known = np.empty(count, np.int64), np.zeros(count, np.int64)
+    return Regions(np.arange(count), standing, boxes, np.empty(count, np.int64), known, np.empty(count))
+
+
+@compiled
+def lower(regions, count, hills, level, by_pixels):
+    """Lets regions widen and join down to a level; how many there are."""
+    joined = False
+    for n in range(hills.starts[level], hills.starts[level + 1]):
+        event = hills.events[n]
+        region = root(regions.owners, event[HILL])
+        if event[OTHER] < 0:
+            if regions.boxes[region, X1] < 0:
+                regions.standing[count] = region
+                count += 1
+            widen(regions, region, event[X], event[Y], event[X], event[Y])
             continue
-        own = root(parents, highest)
-        count = end(state, own, level, found, count)
-        if lowest != highest:
-            for step in steps:
-                other = labels[pixel + step]
-                if other >= 0:
-                    other = root(parents, other)
-                    if other != own:
-                        count = end(state, other, level, found, count)
-                        parents[other] = own
-                        state[own, PIXELS] += state[other, PIXELS]
-                        join(state, own, state[other, X0], state[other, Y0], state[other, FIRST])
-                        join(state, own, state[other, X1], state[other, Y1], state[other, FIRST])
-        join(state, own, x, y, pixel)
-        state[own, PIXELS] += 1
-        labels[pixel] = own
-    # the last one is the whole map: bright, it stands from the first level on; dark, it reaches the border
-    found[count] = state[root(parents, labels[order[-1]])]
-    found[count, NEXT] = 0
-    return found[: count + 1]
-
-
-@compiled(inline="always")
-def end(state, own, level, found, count):
-    """Notes a component that a pixel of another level is about to change."""
-    if state[own, OWN] != level:
-        found[count] = state[own]
-        found[count, NEXT] = level
-        state[own, OWN] = level
-        count += 1
+        other = root(regions.owners, event[OTHER])
+        if other != region:
+            joined = True
+            regions.owners[other] = region
+            known = regions.known[region], regions.known[other]
+            regions.known[region] = sum(known) if by_pixels else max(known)
+            x0, y0, x1, y1 = regions.boxes[other]
+            widen(regions, region, x0, y0, x1, y1)
+    if joined:
+        kept = 0
+        for n in range(count):
+            region = regions.standing[n]
+            if regions.owners[region] == region:
+                regions.standing[kept] = region
+                kept += 1
+        count = kept
     return count
 
 
 @compiled(inline="always")
-def join(state, own, x, y, first):
-    state[own, X0] = min(state[own, X0], x)
-    state[own, Y0] = min(state[own, Y0], y)
-    state[own, X1] = max(state[own, X1], x)
-    state[own, Y1] = max(state[own, Y1], y)
-    state[own, FIRST] = min(state[own, FIRST], first)
+def widen(regions, region, x0, y0, x1, y1):
+    box = regions.boxes[region]
+    box[X0], box[Y0] = min(box[X0], x0), min(box[Y0], y0)
+    box[X1], box[Y1] = max(box[X1], x1), max(box[Y1], y1)
+    regions.bounds[region] = -1
 
 
-@compiled(inline="always")
-def root(parents, label):
-    while parents[label] != label:
-        parents[label] = parents[parents[label]]
-        label = parents[label]
-    return label
+@compiled
+def choose(padded, width, regions, count, hills, cutoff, by_pixels):
+    """The largest region, and whether another one is as large."""
+    sizes = regions.known if by_pixels else regions.bounds
+    best, rivals = regions.standing[0], 0
+    least = regions.known[best]
+    for n in range(count):
+        rivals += sizes[regions.standing[n]] >= least
+    if rivals == 1:
+        return best, False
+    largest, latest, tied = np.int64(-1), 0, False
+    for n in range(count):
+        region = regions.standing[n]
+        if sizes[region] < max(least, largest):
+            continue
+        first = first_pixel(padded, width, regions, hills, region, cutoff)
+        if not by_pixels:
+            regions.known[region] = outline(padded, first, cutoff, width + 2) if sizes[region] else 0
+        size = regions.known[region]
+        if size > largest or (size == largest and (first > latest) != by_pixels):
+            best, latest = region, first
+        tied = size == largest or (tied and size < largest)
+        largest = max(largest, size)
+    return best, tied
+
+
+@compiled
+def first_pixel(padded, width, regions, hills, region, cutoff):
+    """The region's first pixel in raster order, its place in the padded map."""
+    y = regions.boxes[region, Y0]
+    for n in range(hills.rows[y], hills.rows[y + 1]):
+        run = hills.runs[n]
+        if run[HEIGHT] > cutoff and root(regions.owners, run[OWNER]) == region:
+            for pixel in range((y + 1) * (width + 2) + run[BEGIN] + 1, (y + 1) * (width + 2) + run[STOP] + 1):
+                if padded[pixel] > cutoff:
+                    return pixel
+    return 0
+
+
+@compiled
+def counted(levels, hills):
+    """(256, k) pixels of each level that a hill has."""
+    pixels = np.zeros((LEVELS, hills.number), np.int32)
+    for run in hills.runs:
+        for level in levels[run[ROW], run[BEGIN] : run[STOP]]:
+            pixels[level, run[OWNER]] += 1
+    return pixels
 
 
 @compiled(inline="always")

@@ -3,6 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,9 @@ class Tally:
         self.precision = MeanPrecision(classes)
         self.on_part = PeakOnPart(protocol, classes, replicates, occurring)
         drawn = {"": replicates} | dict.fromkeys(BASELINES, 0)
-        self.boxes = {who: BoxAccuracy(0.001, threshold, protocol, classes, n, occurring) for who, n in drawn.items()}
+        # nothing is said of baselines by class: without averages over classes one row is enough
+        rows = {"": classes} | dict.fromkeys(BASELINES, classes if protocol.over_classes else 1)
+        self.boxes = {who: BoxAccuracy(0.001, threshold, protocol, rows[who], n, occurring) for who, n in drawn.items()}
         self.pixels = {who: PixelPrecision(0.001, protocol, classes, n, occurring) for who, n in drawn.items()}
         self.counted: list[int] = []
         self.named: Counter[tuple[int, int]] = Counter()  # (true class, the network's best): how many images
@@ -161,6 +164,12 @@ class Tally:
         threshold, at every hundredth. `IoUs`: share of images whose box has an IoU from i/20 up to (i + 1)/20.
         `Confusion`: class -> class that the network says -> images; None where photos hold several, and of stored maps.
         """
+        with ExitStack() as together:  # of several processes: once, not for each figure
+            for metric in (self.classification, self.on_part, *self.boxes.values(), *self.pixels.values()):
+                together.enter_context(metric.sync_context())
+            return self._figures(names)
+
+    def _figures(self, names: list[str]) -> dict[str, Any]:
         metrics = self.classification, self.boxes[""], self.pixels[""], self.on_part
         counted = [metric for metric in metrics if _any(metric)]
         scores: dict[str, Any] = dict.fromkeys((*CLASSIFICATION, *BOXES, "BestThreshold", *MASKS))
