@@ -75,7 +75,7 @@ class StoredFinding:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredResult:
     """A photo, as a line of heatmaps.jsonl says, see `Result`."""
 
     path: str
@@ -150,7 +150,7 @@ def read_maps(folder: Path, number: int, count: int) -> Float[np.ndarray, "n h w
 
 def _stored(folder: Path, classes: Sequence[str], threshold: Threshold | None) -> Iterator[Result]:
     path, names = folder / HeatmapWriter.name, set[str]()
-    for number, stored in enumerate(read_records(path, Stored, AGAIN)):
+    for number, stored in enumerate(read_records(path, StoredResult, AGAIN)):
         where = f"{path}, line {number + 1}"
         if wrong := [each for each in stored.findings if classes[each.label : each.label + 1] != (each.name,)]:
             raise WsolError(f"{where}: class {wrong[0].label} is not {wrong[0].name} in classes.json; {AGAIN}")

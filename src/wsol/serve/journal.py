@@ -47,7 +47,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredAnswer:
     """A line of the journal."""
 
     photo: str
@@ -96,7 +96,7 @@ class Journal:
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip():
-                    stored = record(json.loads(line), Stored)
+                    stored = record(json.loads(line), StoredAnswer)
                     answers.pop(stored.photo, None)  # the order is that of the last answers
                     answers[stored.photo] = Answer(stored.photo, stored.answer, parsed_boxes(stored.boxes))
             except (ValueError, RecursionError, WsolError):

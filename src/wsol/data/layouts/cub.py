@@ -70,9 +70,8 @@ class CUB(Dataset):
         photo = self.size(index) if self.samples[index].path.is_file() else (LARGEST, LARGEST)
         if not (0 < width <= LARGEST and 0 < height <= LARGEST and -width < x < photo[0] and -height < y < photo[1]):
             raise WsolError(f"{self.root / 'bounding_boxes.txt'}: the box of photo {number} does not lie in it; fix it")
-        return Truth(
-            np.array([[x, y, x + width, y + height]])
-        )  # a few published ones reach out: they count as they are
+        # a few published ones reach out: they count as they are
+        return Truth(np.array([[x, y, x + width, y + height]]))
 
     @cached_property
     def _boxes(self) -> dict[str, str]:
