@@ -154,7 +154,7 @@ def wrong(what: str, run: Path, photos: Path, tmp_path: Path) -> list[str | Path
         ("no backbone", "resnet18"),
         ("no boundary", "pool9"),
         ("no run", "no run is stored here"),
-        ("foreign run", "run.json: incomplete"),
+        ("foreign run", "run.json: method is missing"),
         ("other classes", "12 classes"),
         ("threshold", "threshold 2"),
         ("no images", "no image found"),

@@ -197,7 +197,7 @@ def test_damaged_figures_and_pictures_are_said_or_left_out(runs: Path) -> None:
     (run / "sheets" / "epoch_001.png").write_bytes(b"no picture")
     said = renewed(run)
     assert "creatures-test-clova.json: not readable as JSON" in said and "training.json: not readable" in said
-    assert "other.json: holds no figures (split, images," in said
+    assert "other.json: holds no figures (split cannot be None" in said
     assert "not measured yet: wsol evaluate" in said and "epoch 2" in said and "epoch 1 " not in said
 
 
