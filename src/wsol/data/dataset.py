@@ -15,10 +15,12 @@ from PIL import Image
 from wsol.data.images import image_size, open_image
 from wsol.data.inputs import open_reduced
 from wsol.errors import WsolError, repeated
+from wsol.system.values import Corners
 
 Split = Literal["train", "val", "test"]
 T = TypeVar("T")
 MOST_CLASSES = 100_000
+ROUNDED = 0.01  # pixels, in files of boxes
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -327,3 +329,10 @@ def check_boxes(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int], where: s
             box = " ".join(f"{value:g}" for value in boxes[faulty][0])
             raise WsolError(f"{where}: box {box} (x0 y0 x1 y1) {fault} its image of {size[0]} x {size[1]}; fix it")
     return boxes
+
+
+def check_within(box: Corners, width: int, height: int) -> None:
+    """Raises ValueError for a box x0 y0 x1 y1 that is inverted, or reaches out of its photo by more than rounding."""
+    x0, y0, x1, y1 = box
+    if not (-ROUNDED <= x0 <= x1 <= width + ROUNDED and -ROUNDED <= y0 <= y1 <= height + ROUNDED):
+        raise ValueError(f"the box {x0:g} {y0:g} {x1:g} {y1:g} does not lie in its photo of {width} x {height}")

@@ -8,13 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wsol.data.dataset import Chosen, Dataset, Truth
+from wsol.data.dataset import Chosen, Dataset, Truth, check_within
 from wsol.errors import WsolError, listed
 from wsol.system.files import read_records
 from wsol.system.values import Corners, Pixels
 
 GIVE = "give the results.jsonl of wsol locate"
-ROUNDED = 0.01  # pixels
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,6 @@ class Line:
         box = self.findings[0].boxes[0]
         check_within(box, self.width, self.height)
         return tuple(value / side for value, side in zip(box, (self.width, self.height) * 2, strict=True))
-
-
-def check_within(box: Corners, width: int, height: int) -> None:
-    """Raises ValueError for a box x0 y0 x1 y1 that is inverted, or reaches out of its photo by more than rounding."""
-    x0, y0, x1, y1 = box
-    if not (-ROUNDED <= x0 <= x1 <= width + ROUNDED and -ROUNDED <= y0 <= y1 <= height + ROUNDED):
-        raise ValueError(f"the box {x0:g} {y0:g} {x1:g} {y1:g} does not lie in its photo of {width} x {height}")
 
 
 def read_pseudo_boxes(path: str | Path, ids: list[str]) -> Float[Tensor, "n 4"]:

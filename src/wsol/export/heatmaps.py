@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wsol.boxes.rule import Threshold, check_threshold
-from wsol.data.pseudo_boxes import check_within
+from wsol.data.dataset import check_within
 from wsol.errors import WsolError
 from wsol.export.writer import OneFile
 from wsol.locating.result import Finding, Keep, Result

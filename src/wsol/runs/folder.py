@@ -250,7 +250,7 @@ def restore(method: Method, path: Path) -> dict[str, Any]:
 
 def _figures(path: Path, about: dict[str, Any]) -> dict[str, Any]:
     """What is known of a network, by name. Raises WsolError where the epoch is missing, or something is no number."""
-    if wrong := [name for name, value in {"epoch": None, **about}.items() if type(value) not in (int, float)]:
+    if wrong := [name for name, value in {"epoch": None, **about}.items() if not isinstance(value, int | float)]:
         raise WsolError(f"{path.with_suffix('.json')}: holds no number for {wrong[0]}; {RETRAIN}")
     cast(about.get("epoch"), Count, f"{path.with_suffix('.json')}: epoch")
     return about
