@@ -49,7 +49,8 @@ ALIKE: dict[str, tuple[str, dict[str, Any]]] = {
     "cached": ("cam", {"freeze": "pool3", "cache_features": True}),
     "eil": ("eil", {"clip": 0.5}),
     "bas": ("bas", HEAD | {"area_ramp": 0.7}),
-    "ega": ("ega", HEAD | {"save_memory": True}),
+    # the signs that its attack takes enlarge rounding: more on some processors than on others, less where it moves less
+    "ega": ("ega", HEAD | {"save_memory": True, "epsilon": 0.01, "step": 0.01}),
     "i2c": ("i2c", HEAD | {"dropout": 0.0, "global_weight": 0.0, "classes_first": 0.4}),
     "sometimes": ("sometimes", {"weight_decay": 0.1, "learning_rate": 0.01}),
 }
@@ -210,9 +211,7 @@ def test_two_processes_learn_what_one_does(
     alone = recorder.train(method, folder / "alone" / name, **given)
     first, second = (told[name] for told in told_by)
     assert first == second and len(first["losses"]) == 6
-    begun = 2 if name == "ega" else 4  # the signs that its attack takes enlarge rounding from then on
-    assert first["losses"][:begun] == pytest.approx(alone["losses"][:begun], abs=1e-5)
-    assert first["losses"][:4] == pytest.approx(alone["losses"][:4], abs=2e-4)
+    assert first["losses"][:4] == pytest.approx(alone["losses"][:4], abs=1e-5)
     one, two = rows(folder / "alone" / name), rows(folder / "two" / name)
     assert [row.keys() for row in one] == [row.keys() for row in two]
     for mine, theirs in zip(one, two, strict=True):
@@ -220,7 +219,7 @@ def test_two_processes_learn_what_one_does(
     networks = [wsol.load(folder / who / name, checkpoint="last").method for who in ("alone", "two")]
     mine, theirs = (dict(network.named_parameters()) for network in networks)
     for key, tensor in mine.items():
-        torch.testing.assert_close(theirs[key], tensor, rtol=1e-3, atol=1e-5 if begun == 4 else 1e-4, msg=key)
+        torch.testing.assert_close(theirs[key], tensor, rtol=1e-3, atol=1e-5, msg=key)
     if name == "sometimes":
         assert theirs["never"] == 1 and theirs["rare"] < 0.99
     assert len(list((folder / "two" / name).glob("events*"))) <= 1
