@@ -104,8 +104,8 @@ def test_it_is_what_the_network_says(run: Run, photos: Path) -> None:
 
 def test_photos_are_opened_a_batch_at_a_time(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
-    whole = locating.open_reduced
-    monkeypatch.setattr(locating, "open_reduced", lambda path, *given: opened.append(path) or whole(path, *given))
+    whole = locating.reduced
+    monkeypatch.setattr(locating, "reduced", lambda path, *given: opened.append(path) or whole(path, *given))
     results = iter(wsol.locate(run, photos, batch_size=2, workers=0))
     assert opened == []
     next(results)
@@ -116,14 +116,14 @@ def test_photos_are_opened_a_batch_at_a_time(run: Run, photos: Path, monkeypatch
 
 def test_no_photo_of_a_file_is_kept(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[weakref.ref] = []
-    whole = inputs.open_image
+    whole = inputs.decoded
 
-    def open_image(path: Path) -> Image.Image:
+    def decoded(photo: Image.Image, path: Path) -> Image.Image:
         assert not [1 for photo in opened if photo() is not None], "an earlier photo is still in memory"
-        opened.append(weakref.ref(image := whole(path)))
+        opened.append(weakref.ref(image := whole(photo, path)))
         return image
 
-    monkeypatch.setattr(inputs, "open_image", open_image)
+    monkeypatch.setattr(inputs, "decoded", decoded)
     results = list(wsol.locate(run, photos, batch_size=4, workers=0))
     assert len(opened) == 5
     assert [result.plot().size for result in results] == [result.size for result in results]

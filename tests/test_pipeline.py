@@ -46,8 +46,8 @@ def test_photos_are_opened_and_looked_at_at_most_so_far_ahead(
     for index in range(30):
         Image.new("RGB", (9, 9), (index,) * 3).save(tmp_path / f"{index:02d}.png")
     opened: list[Path] = []
-    whole = locating.open_reduced
-    monkeypatch.setattr(locating, "open_reduced", lambda path, *given: opened.append(path) or whole(path, *given))
+    whole = locating.reduced
+    monkeypatch.setattr(locating, "reduced", lambda path, *given: opened.append(path) or whole(path, *given))
     network = Costless()
     results = iter(wsol.locate(network, tmp_path, batch_size=2, workers=workers))
     assert (opened, network.batches) == ([], [])

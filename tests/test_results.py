@@ -42,8 +42,8 @@ def photos(tmp_path: Path) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the photos that are opened from now on."""
     names: list[str] = []
-    whole = locating.open_reduced
-    monkeypatch.setattr(locating, "open_reduced", lambda path, *more: names.append(path.name) or whole(path, *more))
+    whole = locating.reduced
+    monkeypatch.setattr(locating, "reduced", lambda path, *more: names.append(path.name) or whole(path, *more))
     return names
 
 

@@ -3,15 +3,16 @@
 import os
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data import CUB, Chosen, Creatures, Csv, Flowers17, Folder, Metadata, open_data, readable
+from wsol.data import CUB, Chosen, Creatures, Csv, Flowers17, Folder, Metadata, images, open_data, readable
 from wsol.data.dataset import check_boxes
-from wsol.data.images import open_image, to_rgb
 from wsol.errors import WsolError
 
 
@@ -100,14 +101,14 @@ def test_photos_that_cannot_be_read_are_counted_and_named(tmp_path: Path) -> Non
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the photos that were decoded, in order."""
+    """The names of the photos that were opened to be decoded, in order."""
     names: list[str] = []
 
-    def counted(path: Path) -> Image.Image:
+    def counted(path: Path) -> AbstractContextManager[Image.Image]:
         names.append(path.name)
-        return open_image(path)
+        return images.opened(path)
 
-    monkeypatch.setattr("wsol.data.inputs.open_image", counted)
+    monkeypatch.setattr("wsol.data.inputs.opened", counted)
     return names
 
 
@@ -157,26 +158,26 @@ def test_several_photos_are_checked_at_once_and_warnings_are_as_before(
     first_is_open, second_is_open, first_is_closed = (threading.Event() for _ in range(3))
     waited: list[bool] = []
 
-    def opened(path: Path) -> Image.Image:
+    @contextmanager
+    def opened(path: Path) -> Iterator[Image.Image]:
         if path.name == "08.jpg":
             waited.append(first_is_open.wait(20))
-        image = open_image(path)
+        with images.opened(path) as photo:
+            yield photo
         if path.name == "00.jpg":
             first_is_closed.set()
-        return image
 
-    def converted(image: Image.Image, path: Path) -> Image.Image:
-        name = path.name
-        if name == "00.jpg":
+    def decoded(photo: Image.Image, path: Path) -> Image.Image:
+        if path.name == "00.jpg":
             first_is_open.set()
             waited.append(second_is_open.wait(20))
-        if name == "08.jpg":
+        if path.name == "08.jpg":
             second_is_open.set()
             waited.append(first_is_closed.wait(20))
-        return to_rgb(image, path)
+        return images.decoded(photo, path)
 
-    monkeypatch.setattr("wsol.data.inputs.open_image", opened)
-    monkeypatch.setattr("wsol.data.images.to_rgb", converted)
+    monkeypatch.setattr("wsol.data.inputs.opened", opened)
+    monkeypatch.setattr("wsol.data.inputs.decoded", decoded)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     filters = list(warnings.filters)
     assert len(readable(Folder(tmp_path, "train"), "raise")) == 16

@@ -21,7 +21,7 @@ from wsol.data.crops import (
     ten_crop,
     training_view,
 )
-from wsol.data.images import open_image
+from wsol.data.images import decoded
 from wsol.errors import WsolError
 
 
@@ -151,16 +151,16 @@ def test_a_batch_of_photos_with_several_classes_says_which_are_present(photos: F
 
 
 def test_an_evaluation_decodes_each_photo_once(photos: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[str] = []
+    names: list[str] = []
 
-    def counted(path: Path) -> Image.Image:
-        decoded.append(path.name)
-        return open_image(path)
+    def counted(image: Image.Image, path: Path) -> Image.Image:
+        names.append(path.name)
+        return decoded(image, path)
 
-    monkeypatch.setattr("wsol.data.inputs.open_image", counted)
+    monkeypatch.setattr("wsol.data.inputs.decoded", counted)
     batches = list(DataLoader(EvaluationImages(photos, 32), batch_size=4, collate_fn=collate))
     assert sum(len(batch.indices) + len(batch.errors) for batch in batches) == 6
-    assert decoded == [f"{index}.png" for index in range(6)]
+    assert names == [f"{index}.png" for index in range(6)]
 
 
 def test_training_on_a_photo_that_cannot_be_read_names_it(photos: Folder) -> None:

@@ -26,6 +26,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)
+JPEGS = ("JPEG", "MPO")
 SEVERAL_FRAMES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 # Formats of Pillow that hold no photo (data, films, captions) or are drawn by programs that few have installed
@@ -65,9 +66,21 @@ def open_image(path: str | File) -> Image.Image:
     that has more pixels than Pillow accepts (twice its MAX_IMAGE_PIXELS, 179 million).
     """
     file = Path(path) if isinstance(path, str) else path
-    with _opened(file) as image:
-        _say_frames(image, file)
-        return to_rgb(image, file)
+    with opened(file) as image:
+        return decoded(image, file)
+
+
+def decoded(image: Image.Image, file: File) -> Image.Image:
+    """The pixels of an `opened` photo as upright RGB, as `open_image` gives them.
+
+    image: What `opened` gives.
+    file: The file of the photo, or its bytes.
+    """
+    _say_frames(image, file)
+    if image.format in JPEGS and image.mode == "RGB" and _orientation(image) == 1:
+        image.load()  # as it is: no second copy in memory
+        return image
+    return to_rgb(image, file)
 
 
 def _say_frames(image: Image.Image, path: File) -> None:
@@ -84,11 +97,20 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Raises WsolError as `open_image` does, but not for damage behind the header.
     """
-    with _opened(Path(path)) as image:
-        width, height = image.size
-        if image.format == "TIFF":  # Pillow gives the size of the upright photo
-            return width, height
-        return (height, width) if _orientation(image, Path(path)) in SIDEWAYS else (width, height)
+    with opened(Path(path)) as image:
+        return upright_size(image, Path(path))
+
+
+def upright_size(image: Image.Image, file: File) -> tuple[int, int]:
+    """(W, H) of an `opened` photo once it is upright.
+
+    image: What `opened` gives, whose pixels are not decoded yet.
+    file: The file of the photo, or its bytes.
+    """
+    width, height = image.size
+    if image.format == "TIFF":  # Pillow gives the size of the upright photo
+        return width, height
+    return (height, width) if _orientation(image, file) in SIDEWAYS else (width, height)
 
 
 def orientation(path: File) -> int:
@@ -101,7 +123,7 @@ def orientation(path: File) -> int:
 
     Raises WsolError as `image_size` does.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return _orientation(image, path)
 
 
@@ -116,8 +138,13 @@ def _orientation(image: Image.Image, path: File | None = None) -> int:
 
 
 @contextmanager
-def _opened(path: File) -> Iterator[Image.Image]:
-    """The file as Pillow opens it; whatever Pillow raises while it is used becomes a WsolError."""
+def opened(path: File) -> Iterator[Image.Image]:
+    """The file as Pillow opens it, its pixels not decoded yet.
+
+    path: The file of the photo, or its bytes.
+
+    Raises WsolError, as `open_image`, for whatever Pillow raises while it is used.
+    """
     _register_heic()
     try:
         if isinstance(path, Path) and not path.is_file():

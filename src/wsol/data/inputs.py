@@ -3,19 +3,19 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count, groupby
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import IO, TYPE_CHECKING, Any, Union
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import ExifTags, Image
+from PIL import Image
 
 from wsol.data.finding import find_images
-from wsol.data.images import open_image, to_rgb
+from wsol.data.images import JPEGS, decoded, opened, to_rgb, upright_size
 from wsol.data.remarks import without_remarks
 from wsol.data.stored import Content, File, Stored
 from wsol.errors import WsolError
@@ -29,8 +29,7 @@ CHANNELS = (1, 3, 4)
 LARGE = 24_000_000  # pixels; JPEGs above are reduced while they are decoded
 SPARE = 4  # how many times the side of a view a reduced photo has at least
 WANTED = "give uint8, bool, or floats from 0 to 1, as (H, W), (H, W, 3) or (3, H, W) in RGB"
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations
-_one_large = Lock()
+_one_large = RLock()
 
 
 @dataclass(frozen=True)
@@ -194,8 +193,8 @@ def open_held(photo: Held | File, where: str) -> Image.Image:
     file = encoded(photo, where)
     if isinstance(file, Image.Image):
         return file
-    large = _large_jpeg(file)
-    return open_image(file) if large is None else large[0]
+    with opened(file) as image:
+        return decoded(image, file)
 
 
 def open_reduced(photo: Held | File, side: int, where: str = "") -> tuple[Image.Image, tuple[int, int]]:
@@ -211,31 +210,31 @@ def open_reduced(photo: Held | File, side: int, where: str = "") -> tuple[Image.
 
     Raises WsolError when it cannot be read.
     """
+    with reduced(photo, side, where) as found:
+        return found
+
+
+@contextmanager
+def reduced(photo: Held | File, side: int, where: str = "") -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """`open_reduced`, and other threads wait with their photos of more than 24 megapixels while one is in here."""
     file = encoded(photo, where)
-    if not isinstance(file, Image.Image) and (reduced := _large_jpeg(file, SPARE * side)) is not None:
-        return reduced
-    image = file if isinstance(file, Image.Image) else open_image(file)
-    return image, image.size
+    if isinstance(file, Image.Image):
+        yield file, file.size
+        return
+    with ExitStack() as turn:
+        with opened(file) as image:
+            size = None
+            if _is_large(image):
+                turn.enter_context(_one_large)
+                if image.format in JPEGS:
+                    size = upright_size(image, file)
+                    image.draft(None, (SPARE * side, SPARE * side))
+            pixels = decoded(image, file)
+        yield pixels, size or pixels.size
 
 
-def _large_jpeg(file: File, side: int | None = None) -> tuple[Image.Image, tuple[int, int]] | None:
-    """A large JPEG without a second copy in memory, reduced to at least `side`, and (W, H) of the whole.
-
-    None for others, and for damaged ones: `open_image` says what is wrong.
-    """
-    try:
-        with file.open("rb") as stream, without_remarks(), Image.open(stream) as image:
-            width, height = image.size
-            if image.format not in ("JPEG", "MPO") or width * height <= LARGE:
-                return None
-            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-            if side:
-                image.draft(None, (side, side))
-            image.load()
-            upright = image if turn == 1 and image.mode == "RGB" else to_rgb(image)
-            return upright, (height, width) if turn in SIDEWAYS else (width, height)
-    except Exception:
-        return None
+def _is_large(image: Image.Image) -> bool:
+    return image.width * image.height > LARGE
 
 
 @contextmanager
@@ -246,7 +245,7 @@ def one_large_at_a_time(file: File) -> Iterator[None]:
     """
     try:
         with file.open("rb") as stream, without_remarks(), Image.open(stream) as image:
-            large = image.width * image.height > LARGE
+            large = _is_large(image)
     except Exception:
         large = False
     with _one_large if large else nullcontext():

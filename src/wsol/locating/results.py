@@ -6,7 +6,6 @@ runs in the thread that asks for results, so that no two threads ever use it at 
 
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from operator import itemgetter
@@ -15,11 +14,10 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
 
 from wsol.answer import Answer, AnyLocalizer
 from wsol.boxes.rule import Threshold
-from wsol.data.inputs import Held, Input, encoded, one_large_at_a_time, open_reduced, view_of
+from wsol.data.inputs import Held, Input, reduced, view_of
 from wsol.data.stored import Stored
 from wsol.errors import WsolError
 from wsol.locating.result import Keep, Result, find, frame
@@ -123,9 +121,7 @@ class Results:
         try:
             if isinstance(held, WsolError):
                 raise held
-            file = encoded(held, photo.where)
-            with nullcontext() if isinstance(file, Image.Image) else one_large_at_a_time(file):
-                image, size = open_reduced(file, self.localizer.image_size, photo.where)
+            with reduced(held, self.localizer.image_size, photo.where) as (image, size):
                 return Opened(photo.name, held, size, view_of(image, self.localizer.image_size))
         except WsolError as error:
             return Unread(photo.name, held if isinstance(held, Path | Stored) else None, str(error))
