@@ -1,6 +1,6 @@
 """Boxes the slow way: OpenCV's contours at every threshold, IoU by counting pixels, components by labelling."""
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import cv2
@@ -11,15 +11,22 @@ Box = tuple[int, int, int, int]
 
 def mask_above(heatmap: np.ndarray, threshold: float) -> np.ndarray:
     """Foreground, pixel by pixel."""
-    levels = [[int(value * 255) for value in row] for row in heatmap.tolist()]
-    cutoff = int(threshold * max(max(row) for row in levels))
-    return np.array([[level > cutoff for level in row] for row in levels])
+    levels = _levels(heatmap.astype(np.float64).tobytes(), heatmap.shape)
+    cutoff = int(threshold * levels.max())
+    return np.array([[level > cutoff for level in row] for row in levels.tolist()])
+
+
+@lru_cache(maxsize=16)  # a map is asked at a thousand thresholds
+def _levels(heatmap: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """Eight bits, pixel by pixel, cut down."""
+    values = np.frombuffer(heatmap, np.float64).reshape(shape).tolist()
+    return np.array([[int(value * 255) for value in row] for row in values], np.uint8)
 
 
 def contour_boxes(heatmap: np.ndarray, threshold: float, multi: bool) -> list[Box]:
     """What the evaluator keeps at one threshold: the box of the largest contour, or of all, or 0 0 0 0."""
     height, width = heatmap.shape
-    levels = np.array([[int(value * 255) for value in row] for row in heatmap.tolist()], np.uint8)
+    levels = _levels(heatmap.astype(np.float64).tobytes(), heatmap.shape)
     _, binary = cv2.threshold(levels, int(threshold * levels.max()), 255, cv2.THRESH_BINARY)
     contours = list(cv2.findContours(binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2])
     if not contours:
