@@ -66,6 +66,17 @@ def test_the_regions_share_each_cell(channels: int) -> None:
     torch.testing.assert_close(regions.sum(1), torch.ones(4, 8, 8))
 
 
+@pytest.mark.parametrize("channels", [2, 3])
+def test_the_first_map_may_be_the_mean_of_the_features(channels: int) -> None:
+    torch.manual_seed(2)
+    method = TriLite(plain(), 5, channels=channels, first_map="mean").train()
+    features = torch.randn(4, 10, 8, 8)
+    regions, mean = method.regions(features), features.mean(1).flatten()
+    foreground, background = (regions[:, region].flatten() for region in (0, 1))
+    apart = (mean - mean.mean()) / mean.std(correction=0)
+    torch.testing.assert_close((foreground / background).log(), 2 * apart, rtol=1e-3, atol=1e-3)
+
+
 def test_a_constant_feature_map_gives_both_regions_the_same_vector() -> None:
     vector = torch.randn(2, 10)
     constant = vector[:, :, None, None].expand(-1, -1, 8, 8)

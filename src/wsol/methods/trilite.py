@@ -36,6 +36,8 @@ class TriLite(Method):
     channels: 3, or 2 for no ambiguous region.
     dropout: of the two regions' features.
     class_dropout: of the class token.
+    first_map: the foreground begins "random" (the paper), or as the "mean" over the features' channels, the background
+        as its opposite: short trainings then do not confuse the two (ours).
 
     Readings of the paper:
     token_norm: tokens are read "pre" (the paper, DINOv2) or "post" (its code for DeiT) the transformer's last norm.
@@ -51,6 +53,7 @@ class TriLite(Method):
         channels: Literal[2, 3] = 3,
         dropout: float = 0.5,
         class_dropout: float = 0.5,
+        first_map: Literal["random", "mean"] = "random",
         token_norm: Literal["pre", "post"] = "pre",
     ) -> None:
         super().__init__()
@@ -59,7 +62,12 @@ class TriLite(Method):
         normed = backbone.boundaries[-1] == "norm"
         self.backbone, self.alpha = backbone.cut(-2) if normed and token_norm == "pre" else backbone, alpha
         width = backbone.channels(-1)
-        self.tri_head = nn.Sequential(nn.Conv2d(width, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        convolution = nn.Conv2d(width, channels, 3, padding=1, bias=False)
+        self.tri_head = nn.Sequential(convolution, nn.BatchNorm2d(channels))
+        if first_map == "mean":
+            for region, sign in ((0, 1), (1, -1)):
+                nn.init.zeros_(convolution.weight[region])
+                nn.init.constant_(convolution.weight[region, :, 1, 1], sign * width**-0.5)
         self.region_head, self.class_head = nn.Linear(width, classes), nn.Linear(width, classes)
         self.region_dropout, self.class_dropout = nn.Dropout(dropout), nn.Dropout(class_dropout)
 
