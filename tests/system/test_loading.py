@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data._utils import signal_handling
 
 import wsol
 from wsol.data import Creatures, Dataset, Folder, loading
@@ -137,6 +138,14 @@ def test_a_process_that_dies_is_one_line(do: str, said: str) -> None:
     with pytest.raises(WsolError, match=said) as error:
         list(Loader(TrainingImages(Failing(do), 32), 2, 1))
     assert "\n" not in str(error.value)
+
+
+def test_after_a_training_it_is_still_known_how_a_process_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)  # as in a process that has not trained yet
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    wsol.train("cam", (photos(), photos()), tmp_path / "run", workers=1, **SMALL)
+    with pytest.raises(WsolError, match="was killed, perhaps as memory ran out"):
+        list(Loader(TrainingImages(Failing("SIGKILL"), 32), 2, 1))
 
 
 @pytest.mark.usefixtures("spawned")

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils import signal_handling
 
 from wsol.data.crops import EvaluationImages, TrainingImages
 from wsol.errors import WsolError
@@ -63,6 +64,8 @@ class Loader(DataLoader):
             drop_last=drop_last,
             generator=torch.Generator(),
         )
+        if workers:  # Lightning forgets what torch would set at the first batch: how a process died would be unknown
+            signal_handling._set_SIGCHLD_handler()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         with explained():
