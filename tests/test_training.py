@@ -271,6 +271,16 @@ def test_too_little_to_train_on_is_said(tmp_path: Path) -> None:
             wsol.train("cam", given, tmp_path / "one", **SMALL)
 
 
+def test_few_steps_on_photos_of_ones_own_are_said(tmp_path: Path) -> None:
+    few = SMALL | {"recipe": "own_photos", "weights": "none", "batch_size": 16, "epochs": 1}
+    with pytest.warns(UserWarning, match="^few steps in all, 1: a --batch-size of 8 takes 3$"):
+        wsol.train("bas", splits(), tmp_path / "few", **few)
+    for name, more in (("small", {"batch_size": 8}), ("frozen", {"freeze": "all"}), ("other", {"recipe": None})):
+        with warnings.catch_warnings(record=True) as said:
+            wsol.train("bas", splits(), tmp_path / name, **few | more)
+        assert not [warning for warning in said if "few" in str(warning.message)]
+
+
 class Sealed(Dataset):
     """Photos whose truth nobody may open."""
 

@@ -52,6 +52,8 @@ from wsol.training.twice import say_shared, say_twice
 from wsol.training.watching import BoxWatch
 
 Photos = str | Path | tuple[Dataset, Dataset]
+ENOUGH_STEPS = 300  # of a short training for masks to hold, see docs/own-photos.md
+SMALL_BATCH = 8
 
 
 def train(
@@ -116,6 +118,8 @@ def train(
                 say_twice(training, contents)
                 meant = methods.learns_from == "validation boxes"
                 say_shared(training, validation, data if isinstance(data, str | Path) else None, meant)
+                if recipe == "own_photos":
+                    _warn_of_few_steps(resolved.settings, len(training))
         fit(run, network, training, validation, resume, boxes)
         processes.gather([])  # the first one has written everything
         return run
@@ -232,6 +236,13 @@ def _batch_size(settings: Settings, training: Dataset, together: int) -> int:
         stacklevel=3,
     )
     return held
+
+
+def _warn_of_few_steps(settings: Settings, photos: int) -> None:
+    """What takes more steps, where masks may not hold after so few (docs/own-photos.md)."""
+    steps, more = (settings.epochs * (photos // size) for size in (settings.batch_size, SMALL_BATCH))
+    if settings.freeze == "none" and 0 < steps < min(ENOUGH_STEPS, more):
+        warnings.warn(f"few steps in all, {steps}: a --batch-size of {SMALL_BATCH} takes {more}", stacklevel=3)
 
 
 def _learning(method: Method) -> str:
