@@ -124,6 +124,15 @@ def test_generated_photos_can_be_drawn_too(run: Path) -> None:
     assert result.plot().size == (48, 48)
 
 
+def test_a_librarys_network_with_a_file_of_weights_needs_no_names_of_classes(photos: Path, tmp_path: Path) -> None:
+    network = resnet18()
+    network.load_state_dict(torch.load(weights(tmp_path), weights_only=True))
+    given = {"image_size": 64}
+    ours = wsol.colocate("torchvision:resnet18", photos, weights=str(tmp_path / "resnet18.pth"), **given)
+    for here, there in zip(ours, wsol.colocate(wsol.adopt(network.eval(), None), photos, **given), strict=True):
+        np.testing.assert_allclose(here.heatmap, there.heatmap, atol=1e-4)
+
+
 def test_what_cannot_be_is_said_in_one_line(photos: Path, run: Path) -> None:
     with pytest.raises(WsolError, match="batch_size cannot be 0"):
         wsol.colocate(run, photos, batch_size=0)

@@ -18,6 +18,7 @@ from wsol.localizer import Localizer
 from wsol.locating.result import Result, find
 from wsol.readouts.features import features_at
 from wsol.readouts.pc1 import strongest
+from wsol.runs.adopt import is_network
 from wsol.runs.opening import Network, load
 from wsol.system.values import BatchSize, cast
 
@@ -53,6 +54,8 @@ def colocate(
     Gives a Result a photo, class by class, made when it is asked for. Raises WsolError where the network is a file that
     has no features to read, or a photo cannot be read.
     """
+    if isinstance(run, str | Path) and is_network(run):
+        opened = {"readout": "mean"} | opened  # as no class is asked, a file of weights needs no names
     localizer = load(run, **opened)
     if not isinstance(localizer, Localizer):
         raise WsolError(f"{localizer.name}: a file of wsol export has no features to read; give the run it came from")
