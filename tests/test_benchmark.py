@@ -289,6 +289,21 @@ def test_the_table_is_what_the_figures_say(tmp_path: Path) -> None:
     assert (late["Top1Loc_paper"], late["seeds"], table["CentreBox"]["seeds"]) == ("56.21", "3", "1")
 
 
+def test_a_method_that_names_no_class_has_no_figures_of_names(tmp_path: Path) -> None:
+    columns = ["Top1Cls", "Top1Loc", "MaxTop5Loc", "MaxBoxAcc"]
+    path = write(
+        tmp_path / "g.yaml",
+        [{"method": "cam"}, {"method": "psol"}, {"method": "fewshot"}],
+        columns=columns,
+        settings={},
+    )
+    found = fill(tmp_path / "out", read_grid(path))
+    body = tabulate(read_grid(path), tmp_path / "out").body
+    assert "" not in body["CAM"]
+    for who in (name for name in found if name != "CAM"):
+        assert body[who] == ["", "", "", f"{found[who][0]['MaxBoxAcc']:.1f}"]
+
+
 @pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/table.md")))
 def test_the_tables_of_the_docs_come_from_their_figures(folder: Path) -> None:
     assert markdown(tabulate(read_grid(folder.name), folder)) == (folder / "table.md").read_text()

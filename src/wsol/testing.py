@@ -156,6 +156,13 @@ def true_boxes_go_to_methods_that_say_so(subject: Subject) -> None:
     subject.must(asks or not says, "learns_from is 'validation boxes', but the loss asks for no true_boxes")
 
 
+def logits_are_zero_where_it_says_so(subject: Subject) -> None:
+    says = subject.kinds[-1].names_classes
+    found = subject.built().eval().predict(small_batch()[0]).logits.any()
+    subject.must(says or not found, "names_classes is False, but its logits are not zero")
+    subject.must(found or not says, "its logits are zero, but names_classes is not False")
+
+
 def loss_is_finite_and_reaches_every_parameter(subject: Subject) -> None:
     method = subject.built(normed=True)
     terms = losses(method, *small_batch())
@@ -192,7 +199,7 @@ def training_on_one_batch_learns_it(subject: Subject) -> None:
         optimiser.step()
     last, learnt = losses(method, images, labels), method.eval().predict(images).logits
     subject.must(sum(last.values()) < sum(first.values()), "120 steps on one batch do not lower its loss")
-    if scores.any():
+    if subject.kinds[-1].names_classes:
         halved = cross_entropy(learnt, labels) < 0.5 * cross_entropy(scores, labels)
         subject.must(halved, "after 120 steps on one batch its classes are hardly better told than before")
         subject.must((learnt.argmax(1) == labels).all(), "after 120 steps on one batch its classes are not told")
@@ -242,7 +249,7 @@ def soft_and_many_labels_train_too(subject: Subject) -> None:
     gradients = [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
     finite = all(torch.isfinite(value).all() for value in (*many[0].values(), *gradients))
     subject.must(finite, "photos of several classes give a loss or a gradient that is not finite")
-    if method.predict(images).logits.any():
+    if subject.kinds[-1].names_classes:
         for one, other in pairwise(many):  # these two have a class in common, the first or the last
             read = any(not torch.isclose(term, other[name]) for name, term in one.items())
             subject.must(read, "photos of several classes are taken for photos of one")
@@ -304,6 +311,7 @@ def mixed_precision_gives_a_finite_loss(subject: Subject) -> None:
 CHECKS = (
     settings_are_explained_and_have_defaults,
     true_boxes_go_to_methods_that_say_so,
+    logits_are_zero_where_it_says_so,
     loss_is_finite_and_reaches_every_parameter,
     training_in_parts_is_training_at_once,
     heatmaps_answer_for_any_classes_in_any_order,

@@ -1,6 +1,7 @@
 """What every registered method must do, whatever its paper says; and that the check catches methods that do not."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -211,6 +212,16 @@ class ForgetsItsTrueBoxes(CAM):
     learns_from = "validation boxes"
 
 
+class NamesInSilence(CAM):
+    names_classes = False
+
+
+class NamesNothing(CAM):
+    def predict(self, images):
+        said = super().predict(images)
+        return replace(said, logits=torch.zeros_like(said.logits))
+
+
 class LosesAPart(CAM):
     def loss_parts(self, images, labels):
         yield {"classification": 2 * super().loss(images, labels)["classification"]}
@@ -262,6 +273,8 @@ class TrainsWhatIsFrozen(CAM):
         (AsksAtTestWithoutAWord, "no docstring has a line `power"),
         (TakesTrueBoxesInSilence, "but learns_from is not"),
         (ForgetsItsTrueBoxes, "but the loss asks for no true_boxes"),
+        (NamesInSilence, "but its logits are not zero"),
+        (NamesNothing, "but names_classes is not False"),
         (LosesAPart, "differs between loss_parts and loss"),
         (OverflowsInHalfPrecision, "under bf16"),
     ],

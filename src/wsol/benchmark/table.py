@@ -7,7 +7,7 @@ from typing import Any
 
 from wsol.benchmark.grid import Grid
 from wsol.benchmark.published import published
-from wsol.evaluation.tally import BASELINES, BOXES, CLASSIFICATION, MASKS
+from wsol.evaluation.tally import BASELINES, BOXES, CLASSIFICATION, MASKS, NAMES
 from wsol.runs.figures import read_figures
 from wsol.system.files import write_csv, write_text
 
@@ -60,6 +60,8 @@ def tabulate(grid: Grid, output: Path, errors: dict[str, str] | None = None) -> 
     kept = {row.name: [output / f"{row.slug}-{seed}.json" for seed in range(grid.seeds)] for row in grid.rows}
     figures = {name: [read_figures(path) for path in paths if path.is_file()] for name, paths in kept.items()}
     figures = {name: each for name, each in figures.items() if each}
+    for name in (row.name for row in grid.rows if row.name in figures and not row.stack.names_classes):
+        figures[name] = [{key: run[key] for key in run if key not in NAMES} for run in figures[name]]
     columns = grid.columns or COLUMNS
     columns = [name for name in columns if any(each[0].get(name) is not None for each in figures.values())]
     papers, notes = _papers(grid, set(figures), columns)

@@ -32,6 +32,7 @@ from wsol.system import processes
 CLASSIFICATION = ("Top1Cls", "Top5Cls", "mAP")
 BOXES = ("MaxBoxAcc", "MaxBoxAcc30", "MaxBoxAcc50", "MaxBoxAcc70", "MaxBoxAccV2", "GTKnownLoc", "Top1Loc", "Top5Loc")
 BOXES += ("MaxTop1Loc", "MaxTop5Loc", "MeanBoxIoU")
+NAMES = (*CLASSIFICATION, "Top1Loc", "Top5Loc", "MaxTop1Loc", "MaxTop5Loc")  # ask what is in a photo
 MASKS = ("PxAP", "PIoU", "MeanIoU")
 PER_CLASS = ("Top1Cls", "GTKnownLoc", "Top1Loc", "MeanBoxIoU", "PxAP")
 BASELINES: dict[str, Callable[..., Float[np.ndarray, "1 4"]]] = {"CentreBox": centre_box, "WholeImage": whole_image}

@@ -25,6 +25,7 @@ class FewShot(Method):
     """
 
     learns_from: ClassVar[LearnsFrom] = "validation boxes"
+    names_classes: ClassVar[bool] = False
 
     def __init__(self, backbone: Backbone, classes: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """A regressor of boxes that another run gave: PSOL's second step (Zhang et al., CVPR 2020), and SLT-Net's."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +34,8 @@ class Regressor(Method):
     box_unit: boxes are counted in cells of the last map's "grid" (SLT-Net) or in shares of the "image" (PSOL).
     box_end: the last layer is a "relu" (SLT-Net) or a "sigmoid" (PSOL).
     """
+
+    names_classes: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -66,6 +66,11 @@ class Stack:
         return self.kinds[-1].learns_from
 
     @property
+    def names_classes(self) -> bool:
+        """Whether the innermost method's logits say anything."""
+        return self.kinds[-1].names_classes
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Defaults of training settings that the innermost method has of its own."""
         return self.kinds[-1].settings
