@@ -6,6 +6,7 @@
 The first run is asked by every read-out that needs no gradient (others cannot be exported), the rest by their own.
 """
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -54,7 +55,8 @@ def compare(runs: Iterable[Path], data: str, photos: int, output: Path | None) -
     lines = [
         f"{len(given)} photos of {Path(data).name}. Distance: of the farthest corner, pixels of the photo. Made by"
     ]
-    lines += ["`python benchmarks/portable.py`, see there.", ""]
+    busy = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    lines += [f"`python benchmarks/portable.py`, see there; seconds a photo on one thread, {busy}.", ""]
     lines += ["| run | read-out | other class | within 1 pixel | largest distance | s, run | s, file |"]
     lines += ["|---|---|" + "---:|" * 5]
     for place, run in enumerate(runs):
