@@ -148,6 +148,16 @@ def test_after_a_training_it_is_still_known_how_a_process_died(tmp_path: Path, m
         list(Loader(TrainingImages(Failing("SIGKILL"), 32), 2, 1))
 
 
+@pytest.mark.parametrize(("stopped", "raised"), [(True, KeyboardInterrupt), (False, WsolError)])
+def test_processes_that_were_told_to_stop_are_no_fault(stopped: bool, raised: type[BaseException]) -> None:
+    """A batch system stops all processes at once, and those that read photos may die before the program has ended."""
+    with pytest.raises(raised), loading.explained():
+        try:
+            raise KeyboardInterrupt if stopped else ValueError
+        except (KeyboardInterrupt, ValueError):
+            raise RuntimeError("DataLoader worker (pid 5) is killed by signal: Terminated. ")  # noqa: B904
+
+
 @pytest.mark.usefixtures("spawned")
 def test_photos_that_cannot_be_handed_on_are_one_line() -> None:
     class Local(Failing):

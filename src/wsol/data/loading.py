@@ -85,14 +85,22 @@ class Loader(DataLoader):
 def explained() -> Iterator[None]:
     """Says in one line why a process that read photos died. torch raises that wherever the program is just then.
 
-    Raises WsolError instead of what torch says of its processes and of shared memory.
+    Raises WsolError instead of what torch says of its processes and of shared memory; KeyboardInterrupt where all
+    processes were told to stop, so that their death is no fault.
     """
     try:
         yield
     except RuntimeError as error:
-        if said := _why_dead(error):
-            raise WsolError(said) from None
-        raise
+        if not (said := _why_dead(error)):
+            raise
+        if _was_stopped(error):
+            raise KeyboardInterrupt from None
+        raise WsolError(said) from None
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Whether an error came while an interruption was dealt with."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _was_stopped(error.__context__))
 
 
 def leave_if_imported() -> None:
