@@ -153,6 +153,29 @@ def test_figures_of_another_command_are_not_taken_for_ours(tmp_path: Path, loop:
         benchmark(slow, output=tmp_path / "out")
 
 
+def test_a_search_is_measured_on_validation_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def evaluate(run: Path, data: str, output: Path, *, split: str, **opened: Any) -> dict[str, Any]:
+        asked.append(split)
+        return made_up(random.Random(run.name)) | {"Curves": {}, "run": str(run), "split": split}
+
+    loop = Loop(monkeypatch)
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    rows = [{"method": "cam"}]
+    grid = write(tmp_path / "grid.yaml", rows, split="val")
+    assert not benchmark(grid, output=tmp_path / "out")
+    assert asked == ["val"] and len(loop.calls) == 1
+    figures = json.loads((tmp_path / "out" / "cam-0.json").read_text())
+    assert "--split val" in figures["command"]
+    assert "val photos" in (tmp_path / "out" / "table.md").read_text()
+    write(tmp_path / "grid.yaml", rows)  # the same rows on test photos are other figures
+    with pytest.raises(WsolError, match="split val, not test"):
+        benchmark(grid, output=tmp_path / "out")
+    with pytest.raises(WsolError, match="split"):
+        read_grid(write(tmp_path / "wrong.yaml", rows, split="validation"))
+
+
 def test_figures_of_a_changed_recipe_are_not_taken_for_ours(tmp_path: Path, loop: Loop) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("weight_decay: 0.5\n")

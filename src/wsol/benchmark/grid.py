@@ -4,6 +4,7 @@
     data: CUB_200_2011           # may be given on the command line
     recipe: cub50_mobilenetv1    # what every row begins with
     seeds: 1
+    split: val                   # which photos measure the rows; test, if left out. A search is judged by val
     settings: {epochs: 8}        # of every row, over the recipe's
     rows:                        # each a method and settings of its own; `vary` makes a row of every combination
       - {method: cam}
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from wsol import registry
+from wsol.data.dataset import Split
 from wsol.errors import WsolError
 from wsol.methods.stack import Stack, stack
 from wsol.registry import check_key
@@ -39,6 +41,7 @@ KINDS: dict[str, Any] = {
     "data": str,
     "recipe": str,
     "seeds": Annotated[int, Range(1, 1000)],
+    "split": Split,
     "settings": dict,
 }
 KINDS |= {"rows": tuple[dict, ...], "columns": tuple[str, ...], "published": dict}
@@ -88,6 +91,7 @@ class Grid:
     data: str | None = None
     recipe: str | None = None
     seeds: int = 1
+    split: Split = "test"
     columns: tuple[str, ...] = ()
     published: dict[str, str] = field(default_factory=dict)
 

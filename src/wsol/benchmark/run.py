@@ -21,6 +21,7 @@ import numpy as np
 from wsol.benchmark.grid import Grid, Row, read_grid
 from wsol.benchmark.table import COLUMNS, Table, write_table
 from wsol.data import BoxFormat, Chosen, Dataset, open_data, readable
+from wsol.data.dataset import Split
 from wsol.errors import WsolError, listed
 from wsol.evaluation.evaluate import evaluate
 from wsol.locating.locate import locate
@@ -104,7 +105,7 @@ def benchmark(
     if read.recipe is None and str(data) == "creatures":  # as in training
         read = read_grid(grid, "creatures", seeds, **given)
     size = read.rows[0].resolved.settings.image_size * 8 // 7
-    photos = open_data(data, "test", size=size, box_format=box_format)
+    photos = open_data(data, read.split, size=size, box_format=box_format)
     jobs = _jobs(read, str(data), photos.name, output, Path(runs) if runs else output / "runs", box_format)
     for place, job in enumerate(jobs):
         if job.done:
@@ -131,9 +132,9 @@ def _jobs(grid: Grid, data: str, name: str, output: Path, runs: Path, box_format
     for seed in range(grid.seeds):
         for row in grid.rows:
             slug = f"{row.slug}-{seed}"
-            said = command(row, seed, data, grid.recipe, box_format)
+            said = command(row, seed, data, grid.recipe, box_format, grid.split)
             job = Job(row, seed, output / f"{slug}.json", runs / slug, said)
-            if job.done and (other := _differing(job, name)):
+            if job.done and (other := _differing(job, name, grid.split)):
                 raise WsolError(
                     f"{job.kept}: holds the figures of {listed(other)}; choose another --output, or remove the file"
                 )
@@ -141,16 +142,18 @@ def _jobs(grid: Grid, data: str, name: str, output: Path, runs: Path, box_format
     return jobs
 
 
-def _differing(job: Job, data: str) -> list[str]:
+def _differing(job: Job, data: str, split: Split) -> list[str]:
     """In what the stored figures differ from those of a job; settings that only one of them knows do not count."""
     kept = read_figures(job.kept)
-    before = {"data": kept.get("data", data), "method": kept.get("method", job.row.stack.title)}
-    before |= kept.get("settings") or {}
-    now = {"data": data, "method": job.row.stack.title, **job.settings}
+    now = {"data": data, "split": split, "method": job.row.stack.title}
+    before = {name: kept.get(name, now[name]) for name in now} | (kept.get("settings") or {})
+    now |= job.settings
     return [f"{name} {before[name]}, not {now[name]}" for name in now if before.get(name, now[name]) != now[name]]
 
 
-def command(row: Row, seed: int, data: str, recipe: str | None, box_format: BoxFormat | None = None) -> str:
+def command(
+    row: Row, seed: int, data: str, recipe: str | None, box_format: BoxFormat | None = None, split: Split = "test"
+) -> str:
     """What gives a run's figures again; files by their names alone, as every machine has its own folders."""
     data, folder = Path(data).absolute().name, f"runs/{row.slug}-{seed}"
     words = ["wsol", "train", row.stack.key, data]
@@ -158,6 +161,7 @@ def command(row: Row, seed: int, data: str, recipe: str | None, box_format: BoxF
     words += as_options({name: Path(value).name if name in FILES else value for name, value in row.given.items()})
     words += ["--seed", str(seed), "--output", folder]
     evaluating = ["wsol", "evaluate", folder, data]
+    evaluating += ["--split", split] if split != "test" else []
     evaluating += ["--readout", row.readout] if row.readout else []
     if (chosen_by := row.resolved.settings.pseudo_truth) is not None:
         evaluating += ["--pseudo-truth", Path(chosen_by).name]
@@ -187,9 +191,8 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: B
         train(job.row.stack.key, data, job.folder, recipe=grid.recipe, resume=begun, **settings)
         minutes = None if begun else round((time.monotonic() - began) / 60, 1)  # nobody knows what came before
     kept, pseudo_truth = job.folder / "figures.json", job.row.resolved.settings.pseudo_truth
-    figures = evaluate(
-        job.folder, data, kept, pseudo_truth=pseudo_truth, box_format=box_format, readout=job.row.readout
-    )
+    asked: dict[str, Any] = {"split": grid.split, "pseudo_truth": pseudo_truth, "box_format": box_format}
+    figures = evaluate(job.folder, data, kept, **asked, readout=job.row.readout)
     del figures["Curves"], figures["run"]
     write_json(job.kept, figures | {"minutes": minutes, "settings": job.settings, "command": job.command})
 
