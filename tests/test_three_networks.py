@@ -46,6 +46,8 @@ def test_a_regressed_box_is_what_is_measured_and_located(tmp_path, monkeypatch) 
     monkeypatch.setattr(localizer.method, "predict", knowing)
     figures = wsol.evaluate(localizer, photos, batch_size=12, workers=0)
     assert figures["MaxBoxAcc70"] == figures["GTKnownLoc"] == 100
+    assert figures["Top1Cls"] is figures["Top5Loc"] is figures["Confusion"] is None  # a regressor names no class
+    assert figures["Errors"]["Right"] == 100
     (result,) = wsol.locate(localizer, photos.image(0))
     assert result.boxes[0].tolist() == pytest.approx(photos.truth(0).boxes[0].tolist(), abs=1e-3)
     assert result.at(0.9).boxes.tolist() == result.boxes.tolist()
@@ -65,6 +67,8 @@ def test_classes_and_boxes_may_come_from_other_runs(tmp_path) -> None:
     assert torch.equal(answer.scores, classifier.look(images, asked).scores)
     assert answer.boxes is not None and torch.equal(answer.boxes, regressor.look(images, asked).boxes)
     assert torch.equal(composed.look(images, best=2).classes, classifier.look(images, best=2).classes)
+    named = regressor.with_(classes=classifier)
+    assert wsol.evaluate(named, photos, workers=0)["Top1Cls"] == wsol.evaluate(classifier, photos, workers=0)["Top1Cls"]
     with pytest.raises(WsolError, match="regresses no boxes"):
         alone.with_(boxes=classifier)
     with pytest.raises(WsolError, match="knows other classes"):

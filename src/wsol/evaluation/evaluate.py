@@ -141,7 +141,8 @@ def evaluate(
             _keep(origin, float(chosen[0]), localizer.facts["checkpoint"], len(validation), source)
     value, source = chosen or ("auto", "auto")
     cases = Cases(photos)
-    tally = Tally(len(photos.classes), value, conventions, occurring=_labels(cases))
+    named = origin is None or origin.stack.names_classes or getattr(localizer, "classes_from", None) is not None
+    tally = Tally(len(photos.classes), value, conventions, classified=named, occurring=_labels(cases))
     seen = looked_at(localizer, cases, conventions, batch_size, workers, ten_crop, skip=skip)
     if write_maps is not None:
         seen = written(seen, cases, Path(write_maps))
@@ -247,6 +248,9 @@ def _scored(tally: Tally, photos: Dataset, seen: Seen) -> Scored:
 
 def _counted(tally: Tally, photos: Dataset, seen: Seen, score: Future[Scored]) -> None:
     sample, photo = photos.samples[seen.index], photos.photo(seen.index)
+    if not tally.classified:
+        tally.update(score.result(), seen.index, sample.label, photo=photo)
+        return
     best = seen.best[0] if seen.best and not sample.present else None
     tally.update(score.result(), seen.index, sample.label, seen.rank, photo, best)
     if seen.logits is not None and seen.present is not None:
