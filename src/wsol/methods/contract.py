@@ -43,7 +43,7 @@ class Method(nn.Module):
     backbone: the network whose weights were trained before.
     learns_from: "labels" of the training photos; no true box is then opened. Or "validation boxes": the true boxes of
         the validation photos that have some, and no training photo. Such a method's loss declares `true_boxes`.
-    names_classes: False where its logits are zero; tables then leave out what asks for names.
+    names_classes: False where its logits are zero; figures then say nothing of names.
     settings: defaults of training settings, where its paper needs others than most.
     together: how many photos of one class stand side by side in each training batch; 1 for any order.
     all_learn_from: share of the training after which all of the network learns; no epoch before it counts as the best.
