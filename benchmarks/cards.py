@@ -86,8 +86,8 @@ def measured(method: Entry, results: Path) -> str:
 
 def figures(folder: Path, method: str) -> dict[str, dict[str, Any]]:
     """By seed."""
-    paths = sorted(folder.glob(f"{method}-[0-9]*.json"))
-    return {path.stem.removeprefix(f"{method}-"): json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    seeds = {path: path.stem.removeprefix(f"{method}-") for path in sorted(folder.glob(f"{method}-*.json"))}
+    return {seed: json.loads(path.read_text(encoding="utf-8")) for path, seed in seeds.items() if seed.isdecimal()}
 
 
 def beside(own: str, cam: str) -> str:
