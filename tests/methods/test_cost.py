@@ -1,6 +1,7 @@
 """Training cost in multiply-accumulates counted exactly, and its ratio to CAM; the papers' arithmetic within 1 %."""
 
 import runpy
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from wsol.methods.stack import stack
 from wsol.nn.heads import Head
 from wsol.nn.maps import choose
 
-COST = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "cost.py"))
+COST, MEMORY = (
+    runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / name)) for name in ("cost.py", "memory.py")
+)
 
 
 @cache
@@ -199,3 +202,24 @@ def test_one_filter_instead_of_all_makes_bas_cheaper_than_the_papers(
 def test_the_localizer_of_bas_has_the_papers_parameters(classes: int, millions: float) -> None:
     network = BAS(backbone(**V1), classes, boundary="module12")
     assert network.head_mask.weight.numel() / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+class Chain(CAM):
+    """A loss that keeps a tensor of the photos' size a link, and two gradients, one made of the other."""
+
+    def __init__(self, links: int) -> None:
+        torch.nn.Module.__init__(self)
+        self.links, self.weight = links, torch.nn.Parameter(torch.zeros(()))
+
+    def loss_parts(self, images: Tensor, labels: Tensor) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
+        for _ in range(2):  # the first part's tensors are gone when the second begins
+            values = images * self.weight
+            for _ in range(self.links):
+                values = values.exp()
+            yield {"chain": values.mean()}
+
+
+@pytest.mark.parametrize("links", [2, 3, 5])
+def test_the_memory_of_a_step_is_what_its_gradients_need(links: int) -> None:
+    photos = 2 * 3 * 32 * 32 * 4
+    assert 0 <= MEMORY["peak"](Chain(links), 32, 2) / photos - (links + 2) < 0.1
