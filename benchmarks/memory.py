@@ -29,7 +29,7 @@ def memory(grid: str, *, batch: int = 8, classes: int = 50, output: Path | None 
     """
     grid: name of a grid.
     batch: photos of a step.
-    classes: how many, a multiple of six.
+    classes: how many.
     output: a Markdown table.
     """
     lines = [f"{grid}, {batch} photos, {classes} classes\n", "| | MB a photo | CAM = 1 |", "|---|---:|---:|"]
