@@ -242,6 +242,11 @@ def test_rows_that_differ_at_test_alone_share_a_network(tmp_path: Path, monkeypa
         ([{"method": "cam"}], {"seeds": "two"}, "seeds cannot be 'two'"),
         ([{"method": "cam"}], {"columns": ["MaxBoxAc"]}, "did you mean MaxBoxAcc"),
         ([{"method": "cam"}], {"data": None}, "data cannot be None"),
+        ([{"method": "cam"}], {"protocols": [{"protocl": "bas"}]}, "there is no 'protocl'; did you mean protocol?"),
+        ([{"method": "cam"}], {"protocols": [{"protocol": "livia"}]}, "protocols[0].protocol cannot be 'livia'"),
+        ([{"method": "cam"}], {"protocols": [{"ten_crop": True}]}, "protocols[0].protocol is missing"),
+        ([{"method": "cam"}], {"protocols": [{"protocol": "bas", "ten_crop": 1}]}, "ten_crop cannot be 1"),
+        ([{"method": "cam"}], {"protocols": ["bas"]}, "protocols[0] cannot be 'bas'"),
     ],
 )
 def test_a_grid_that_cannot_be_is_named_before_anything_runs(
@@ -257,6 +262,46 @@ def test_a_grid_that_cannot_be_is_named_before_anything_runs(
 def test_an_unknown_grid_is_answered_with_a_suggestion() -> None:
     with pytest.raises(WsolError, match="no grid 'acol_deltas'; did you mean acol_delta"):
         read_grid("acol_deltas")
+
+
+def test_a_network_is_measured_by_further_protocols_each_in_a_table_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that was measured before the grid asked for them, but not one that is gone."""
+    train, trained = module.train, []
+    monkeypatch.setattr(module, "train", lambda *args, **given: trained.append(args[2].name) or train(*args, **given))
+    rows, out = [{"method": "cam"}, {"method": "cam", "name": "mean", "readout": "mean"}], tmp_path / "out"
+    benchmark(write(tmp_path / "g.yaml", rows), output=out)
+    by_clova = (out / "table.md").read_text()
+    assert [path.name for path in out.glob("table*.md")] == ["table.md"]
+
+    asked = [{"protocol": "bas"}, {"protocol": "cvpr16", "ten_crop": True}]
+    grid = write(tmp_path / "g.yaml", rows, protocols=asked)
+    assert benchmark(grid, output=out) == {} and trained == ["cam-0"]
+    assert (out / "table.md").read_text() == by_clova
+    for row, opened in (("cam-0", {}), ("mean-0", {"readout": "mean"})):
+        for name, measure in zip(("bas", "cvpr16, ten crops"), asked, strict=True):
+            by = figures(out, row)["protocols"][name]
+            expected = wsol.evaluate(out / "runs" / row, "creatures", **measure, **opened)
+            assert {key: by[key] for key in (*METRICS, *BASELINES, "threshold")} == {
+                key: expected[key] for key in (*METRICS, *BASELINES, "threshold")
+            }
+    by, by_bas = (figures(out, "cam-0")["protocols"][name] for name in ("cvpr16, ten crops", "bas"))
+    assert by["ten_crop"] and by["threshold"] == 0.2
+    assert not by_bas["ten_crop"] and by_bas["threshold"] == figures(out, "cam-0")["threshold"] != 0.2
+    table = (out / "table-cvpr16-ten-crops.md").read_text()
+    assert "protocol `cvpr16`, classes by ten crops" in table
+    assert re.search(rf"^\| CAM \| {by['Top1Cls']:.1f} \|", table, re.M)
+    assert re.search(r"^\| CentreBox \|", table, re.M)
+    page = (out / "index.html").read_text()
+    assert [page.count(f"photos, protocol {name},") for name in ("clova", "bas", "cvpr16")] == [1, 1, 1]
+
+    for path in out.glob("runs/*/best.safetensors"):
+        path.unlink()
+    kept = {path: path.read_text() for path in out.glob("*.json")}
+    write(tmp_path / "g.yaml", rows, protocols=[*asked, {"protocol": "psol"}])
+    assert benchmark(grid, output=out) == {} and trained == ["cam-0"]
+    assert {path: path.read_text() for path in out.glob("*.json")} == kept and not (out / "table-psol.md").exists()
 
 
 def fill(output: Path, grid: Grid) -> dict[str, list[dict[str, Any]]]:
@@ -329,7 +374,11 @@ def test_a_method_that_names_no_class_has_no_figures_of_names(tmp_path: Path) ->
 
 @pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/table.md")))
 def test_the_tables_of_the_docs_come_from_their_figures(folder: Path) -> None:
-    assert markdown(tabulate(read_grid(folder.name), folder)) == (folder / "table.md").read_text()
+    grid = read_grid(folder.name)
+    tables = {"table.md": tabulate(grid, folder)}
+    tables |= {f"table-{each.slug}.md": tabulate(grid, folder, measure=each) for each in grid.protocols}
+    made = {name: markdown(table) for name, table in tables.items() if table.figures}
+    assert made == {path.name: path.read_text() for path in folder.glob("table*.md")}
 
 
 @PACKAGED
@@ -337,7 +386,7 @@ def test_a_packaged_grid_holds_commands_that_the_command_line_takes(name: str) -
     grid = read_grid(name)
     assert grid.about and grid.data and set(grid.columns) <= set(COLUMNS)
     for row in grid.rows:
-        said = command(row, 0, grid.data, grid.recipe)
+        said = command(row, 0, grid.data, grid.recipe, protocols=grid.protocols)
         for each in said.split(" && "):
             _, bound, _ = app.parse_args(shlex.split(each)[1:], print_error=False, exit_on_error=False)
             if "train" in each:

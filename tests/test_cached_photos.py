@@ -57,6 +57,15 @@ def test_training_ends_in_the_same_weights(photos: Dataset, tmp_path: Path) -> N
     assert len(files(tmp_path)) == 2  # for training and for validation
 
 
+def test_a_run_may_go_on_with_cached_photos(photos: Dataset, tmp_path: Path) -> None:
+    given = SMALL | {"schedule": "constant"}
+    whole = wsol.train("cam", (photos, photos), tmp_path / "whole", **given)
+    wsol.train("cam", (photos, photos), tmp_path / "stopped", **given | {"epochs": 1})
+    longer = wsol.train("cam", (photos, photos), tmp_path / "stopped", resume=True, cache_photos=True, **given)
+    same, other = (load_file(run.folder / "last.safetensors") for run in (whole, longer))
+    assert all(torch.equal(same[name], other[name]) for name in other)
+
+
 def test_views_and_sizes_are_those_of_the_photos_also_in_another_process(photos: Dataset, tmp_path: Path) -> None:
     kept = pickle.loads(pickle.dumps(squares(photos, tmp_path / "run", 28, 32)))
     for place in range(3 * len(photos)):

@@ -10,6 +10,7 @@
       - {method: cam}
       - {method: eil, name: "EIL, late", boundary: -2, vary: {sigma: [1, 2]}, paper: "gamma 0.7, sigma {sigma}"}
     columns: [Top1Cls, MaxBoxAcc]                  # all, if left out
+    protocols: [{protocol: cvpr16, ten_crop: true}]  # by which the networks are measured beside clova, a table each
     published: {data: CUB, backbone: VGG16}        # entries of published.yaml that stand beside ours, if any
 
 A row's `readout` asks the network otherwise than its method does; with `epochs: 0` that is a baseline without training.
@@ -24,7 +25,7 @@ from importlib.resources import files
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from wsol import registry
 from wsol.data.dataset import Split
@@ -44,7 +45,7 @@ KINDS: dict[str, Any] = {
     "split": Split,
     "settings": dict,
 }
-KINDS |= {"rows": tuple[dict, ...], "columns": tuple[str, ...], "published": dict}
+KINDS |= {"rows": tuple[dict, ...], "columns": tuple[str, ...], "protocols": tuple[dict, ...], "published": dict}
 PRINTED = ("data", "backbone", "source")
 ROW: dict[str, Any] = {"method": str, "name": str, "vary": dict[str, tuple[Any, ...]], "paper": str, "readout": str}
 ROW_DEFAULTS: dict[str, Any] = dict.fromkeys(ROW) | {"vary": {}}
@@ -73,12 +74,28 @@ class Row:
     @property
     def slug(self) -> str:
         """The name as files take it."""
-        return re.sub(r"[^a-z0-9.-]+", "-", self.name.lower()).strip("-")
+        return _slug(self.name)
 
     @property
     def trained(self) -> dict[str, Any]:
         """What training reads: rows that are equal in it share a network."""
         return self.resolved.trained | {"method": self.stack.key}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A protocol beside `clova`, and how classes are told by it, as `wsol evaluate` takes them."""
+
+    protocol: Literal["cvpr16", "psol", "bas"]
+    ten_crop: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.protocol}, ten crops" if self.ten_crop else self.protocol
+
+    @property
+    def slug(self) -> str:
+        return _slug(self.name)
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,7 @@ class Grid:
     seeds: int = 1
     split: Split = "test"
     columns: tuple[str, ...] = ()
+    protocols: tuple[Measure, ...] = ()
     published: dict[str, str] = field(default_factory=dict)
 
 
@@ -120,6 +138,9 @@ def read_grid(grid: str | Path, recipe: str | None = None, seeds: int | None = N
         entries[key] = cast(value, KINDS[key], f"{path}: {key}")
     for key in entries.get("published", {}):
         check_key(key, PRINTED, f"{path}: published: there is no")
+    for key in (key for entry in entries.get("protocols", ()) for key in entry):
+        check_key(key, Measure.__annotations__, f"{path}: protocols: there is no")
+    entries["protocols"] = cast(entries.get("protocols", ()), tuple[Measure, ...], f"{path}: protocols")
     recipe = recipe or entries.get("recipe")
     seeds = entries.get("seeds", 1) if seeds is None else seeds
     assert seeds is not None
@@ -171,6 +192,10 @@ def _filled(paper: str | None, given: dict[str, Any]) -> str | None:
     if unknown := [word for word in words[1::2] if word not in given] or re.findall("[{}].*", "".join(words[::2])):
         raise WsolError(f"paper {paper!r}: only the row's settings may stand in braces, not {unknown[0]}")
     return "".join(str(given[word]) if place % 2 else word for place, word in enumerate(words))
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-")
 
 
 def _said(value: Any) -> str:

@@ -1,7 +1,7 @@
 """A benchmark: every row of a grid with every seed, trained, measured and put into one table beside the paper's.
 
 OUTPUT/NAME-SEED.json    a run's figures, its settings, the command that gives them again, and its training's minutes
-OUTPUT/table.md, .csv    a row of the grid a line, mean and standard deviation over seeds
+OUTPUT/table.md, .csv    a row of the grid a line, mean and standard deviation over seeds; table-bas.md by protocol bas
 OUTPUT/index.html        the same, with what each row finds in the same photos
 OUTPUT/runs/             the run folders
 """
@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from wsol.benchmark.grid import Grid, Row, read_grid
-from wsol.benchmark.table import COLUMNS, Table, write_table
+from wsol.benchmark.grid import Grid, Measure, Row, read_grid
+from wsol.benchmark.table import COLUMNS, METRICS, Table, by_protocol, write_tables
 from wsol.data import BoxFormat, Chosen, Dataset, open_data, readable
 from wsol.data.dataset import Split
 from wsol.errors import WsolError, listed
-from wsol.evaluation.evaluate import evaluate
+from wsol.evaluation.evaluate import evaluate, find_protocol
+from wsol.evaluation.tally import BASELINES
 from wsol.locating.locate import locate
 from wsol.registry import check_key
 from wsol.runs.figures import read_figures
@@ -37,6 +38,7 @@ from wsol.training.train import train
 
 PHOTOS = 6  # on the contact sheet
 SIDE = 160  # of each, pixels
+ABOUT = ("data", "split", "images", "protocol", "ten_crop")  # of figures by another protocol
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def benchmark(
         check_key(column, COLUMNS, f"{grid}: columns: there is no figure")
     errors: dict[str, str] = {}
     if only_table:
-        write_table(read, output, errors)
+        write_tables(read, output, errors)
         return errors
     data = data if data is not None else read.data
     if data is None:
@@ -108,7 +110,7 @@ def benchmark(
     photos = open_data(data, read.split, size=size, box_format=box_format)
     jobs = _jobs(read, str(data), photos.name, output, Path(runs) if runs else output / "runs", box_format)
     for place, job in enumerate(jobs):
-        if job.done:
+        if job.done and not _unmeasured(job, read):
             continue
         said = f"{job.row.name}, seed {job.seed}"
         console.print(f"run {place + 1} of {len(jobs)}: {said}{_left(jobs)}")
@@ -116,13 +118,15 @@ def benchmark(
             with locked_file(job.kept):
                 if not job.done:  # by another process, while this one had other rows
                     _run(job, _twin(job, jobs), read, data, box_format)
+                for measure in _unmeasured(job, read):
+                    _measure(job, measure, data, read.split, box_format)
         except Exception as error:  # one row's mistake must not cost the others
             errors[said] = str(error).strip().split("\n")[0] or type(error).__name__
             console.print(f"{said} failed: {errors[said]}", style="red")
-        table = write_table(read, output, errors)
+        tables = write_tables(read, output, errors)
         if job.row is read.rows[-1] and job.seed + 1 < read.seeds:
-            _page(table, jobs, output, photos)
-    _page(write_table(read, output, errors), jobs, output, photos)
+            _page(tables, jobs, output, photos)
+    _page(write_tables(read, output, errors), jobs, output, photos)
     return errors
 
 
@@ -132,7 +136,7 @@ def _jobs(grid: Grid, data: str, name: str, output: Path, runs: Path, box_format
     for seed in range(grid.seeds):
         for row in grid.rows:
             slug = f"{row.slug}-{seed}"
-            said = command(row, seed, data, grid.recipe, box_format, grid.split)
+            said = command(row, seed, data, grid.recipe, box_format, grid.split, grid.protocols)
             job = Job(row, seed, output / f"{slug}.json", runs / slug, said)
             if job.done and (other := _differing(job, name, grid.split)):
                 raise WsolError(
@@ -152,7 +156,13 @@ def _differing(job: Job, data: str, split: Split) -> list[str]:
 
 
 def command(
-    row: Row, seed: int, data: str, recipe: str | None, box_format: BoxFormat | None = None, split: Split = "test"
+    row: Row,
+    seed: int,
+    data: str,
+    recipe: str | None,
+    box_format: BoxFormat | None = None,
+    split: Split = "test",
+    protocols: tuple[Measure, ...] = (),
 ) -> str:
     """What gives a run's figures again; files by their names alone, as every machine has its own folders."""
     data, folder = Path(data).absolute().name, f"runs/{row.slug}-{seed}"
@@ -163,10 +173,11 @@ def command(
     evaluating = ["wsol", "evaluate", folder, data]
     evaluating += ["--split", split] if split != "test" else []
     evaluating += ["--readout", row.readout] if row.readout else []
-    if (chosen_by := row.resolved.settings.pseudo_truth) is not None:
-        evaluating += ["--pseudo-truth", Path(chosen_by).name]
     evaluating += ["--box-format", box_format] if box_format else []
-    return f"{shlex.join(words)} && {shlex.join(evaluating)}"
+    chosen_by = row.resolved.settings.pseudo_truth
+    first = ["--pseudo-truth", Path(chosen_by).name] if chosen_by is not None else []
+    others = [["--protocol", each.protocol, *(["--ten-crop"] if each.ten_crop else [])] for each in protocols]
+    return " && ".join(map(shlex.join, [words, *(evaluating + more for more in [first, *others])]))
 
 
 def _twin(job: Job, jobs: list[Job]) -> Job | None:
@@ -197,6 +208,24 @@ def _run(job: Job, twin: Job | None, grid: Grid, data: str | Path, box_format: B
     write_json(job.kept, figures | {"minutes": minutes, "settings": job.settings, "command": job.command})
 
 
+def _unmeasured(job: Job, grid: Grid) -> list[Measure]:
+    """Protocols by which a run is still to be measured, where its network is still there."""
+    if not (job.done and (job.folder / "best.safetensors").is_file()):
+        return []
+    kept = read_figures(job.kept)
+    return [measure for measure in grid.protocols if by_protocol(kept, measure) is None]
+
+
+def _measure(job: Job, measure: Measure, data: str | Path, split: Split, box_format: BoxFormat | None) -> None:
+    """Measures a run by another protocol, at the threshold that its own figures have unless the protocol fixes one."""
+    kept, conventions = read_figures(job.kept), find_protocol(measure.protocol)
+    asked: dict[str, Any] = {"split": split, "box_format": box_format, "readout": job.row.readout}
+    asked["threshold"] = kept["threshold"] if conventions.threshold is None else None
+    figures = evaluate(job.folder, data, **asked, protocol=measure.protocol, ten_crop=measure.ten_crop)
+    shown = {name: figures[name] for name in (*ABOUT, *METRICS, *BASELINES, "threshold") if name in figures}
+    write_json(job.kept, kept | {"protocols": kept.get("protocols", {}) | {measure.name: shown}})
+
+
 def _left(jobs: list[Job]) -> str:
     """How long the rest may take, from the minutes of what is there."""
     figures = [read_figures(job.kept) for job in jobs if job.done]
@@ -205,7 +234,7 @@ def _left(jobs: list[Job]) -> str:
     return f", about {mean(known) * len(waiting - done):.0f} minutes left" if known else ""
 
 
-def _page(table: Table, jobs: list[Job], output: Path, photos: Dataset) -> None:
+def _page(tables: list[Table], jobs: list[Job], output: Path, photos: Dataset) -> None:
     """index.html, with what every row finds in the same photos under the first seed."""
     first = [job for job in jobs if job.done and job.seed == 0 and (job.folder / "best.safetensors").is_file()]
     places = np.linspace(0, len(photos) - 1, min(PHOTOS, len(photos))).astype(int).tolist()
@@ -213,17 +242,25 @@ def _page(table: Table, jobs: list[Job], output: Path, photos: Dataset) -> None:
     images = [shown.image(index) for index in range(len(shown))]
     results = {job.row.name: list(locate(job.folder, images, readout=job.row.readout)) for job in first}
     pictures = sheet(shown, results, SIDE)
-    row = "<tr><th>{}</th>{}</tr>".format
-    lines = {who: "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) for who, cells in table.body.items()}
+    about = html.escape(tables[0].grid.about or tables[0].grid.name)
     write_page(
         output / "index.html",
         "benchmark",
-        html.escape(table.grid.about or table.grid.name),
-        about=html.escape(table.grid.about or table.grid.name),
-        caption=html.escape(table.caption.replace("`", "")),
-        head="".join(f"<th>{name}</th>" for name in table.head),
-        table="\n".join(row(html.escape(who), cells) for who, cells in lines.items()),
-        notes="".join(f"<li>{html.escape(note)}</li>" for note in table.notes),
+        about,
+        about=about,
+        tables="\n".join(map(_table, tables)),
         sheet=embedded(pictures),
         commands="".join(f"<li><code>{html.escape(job.command)}</code></li>" for job in jobs),
+    )
+
+
+def _table(table: Table) -> str:
+    """A table with its caption and notes, as HTML."""
+    lines = {who: "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) for who, cells in table.body.items()}
+    rows = "\n".join(f"<tr><th>{html.escape(who)}</th>{cells}</tr>" for who, cells in lines.items())
+    head = "".join(f"<th>{name}</th>" for name in table.head)
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    return (
+        f"<p>{html.escape(table.caption.replace('`', ''))}. Percent, mean ± standard deviation over seeds.</p>\n"
+        f'<div class="wide"><table class="figures">\n<tr><th></th>{head}</tr>\n{rows}\n</table></div>\n<ul>{notes}</ul>'
     )

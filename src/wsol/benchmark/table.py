@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from wsol.benchmark.grid import Grid
+from wsol.benchmark.grid import Grid, Measure
 from wsol.benchmark.published import published
 from wsol.evaluation.tally import BASELINES, BOXES, CLASSIFICATION, MASKS, NAMES
 from wsol.runs.figures import read_figures
@@ -18,7 +18,10 @@ Figures = list[dict[str, Any]]  # of one row, a dictionary a seed
 
 @dataclass(frozen=True)
 class Table:
-    """What table.md, table.csv and the page show: the figures of every row, and what the papers print."""
+    """What table.md, table.csv and the page show: the figures of every row, and what the papers print.
+
+    By one protocol, as figures of two do not compare.
+    """
 
     grid: Grid
     figures: dict[str, Figures]  # of the rows that have some, then of the boxes that look at nothing
@@ -52,13 +55,20 @@ class Table:
         rows = [each for who, each in self.figures.items() if who not in BASELINES]
         seeds = ", ".join(map(str, sorted({len(each) for each in rows})))
         about = "{data}, {images} {split} photos, protocol `{protocol}`".format_map(runs[0])
-        return f"{about}, seeds a method: {seeds}"
+        crops = ", classes by ten crops" if runs[0].get("ten_crop") else ""
+        return f"{about}{crops}, seeds a method: {seeds}"
 
 
-def tabulate(grid: Grid, output: Path, errors: dict[str, str] | None = None) -> Table:
-    """The table of the figures that are kept in a folder; `errors` of runs that failed are noted."""
+def tabulate(grid: Grid, output: Path, errors: dict[str, str] | None = None, measure: Measure | None = None) -> Table:
+    """The table of the figures that are kept in a folder.
+
+    errors: of runs that failed, which are noted.
+    measure: a protocol of the grid; by default clova.
+    """
     kept = {row.name: [output / f"{row.slug}-{seed}.json" for seed in range(grid.seeds)] for row in grid.rows}
     figures = {name: [read_figures(path) for path in paths if path.is_file()] for name, paths in kept.items()}
+    if measure is not None:
+        figures = {name: [by for run in each if (by := by_protocol(run, measure))] for name, each in figures.items()}
     figures = {name: each for name, each in figures.items() if each}
     for name in (row.name for row in grid.rows if row.name in figures and not row.stack.names_classes):
         figures[name] = [{key: run[key] for key in run if key not in NAMES} for run in figures[name]]
@@ -70,6 +80,11 @@ def tabulate(grid: Grid, output: Path, errors: dict[str, str] | None = None) -> 
         first = next(iter(figures.values()))[0]
         figures |= {name: [first[name]] for name in BASELINES}
     return Table(grid, figures, papers, columns, notes)
+
+
+def by_protocol(run: dict[str, Any], measure: Measure) -> dict[str, Any] | None:
+    """A run's figures by another protocol, where it was measured so."""
+    return run.get("protocols", {}).get(measure.name)
 
 
 def _papers(grid: Grid, shown: set[str], columns: list[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -106,11 +121,20 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_table(grid: Grid, output: Path, errors: dict[str, str]) -> Table:
-    """table.md and table.csv, the latter with the numbers unrounded."""
-    table = tabulate(grid, output, errors)
+def write_tables(grid: Grid, output: Path, errors: dict[str, str]) -> list[Table]:
+    """table.md and table.csv, the latter with the numbers unrounded; table-bas.md and .csv by protocol bas."""
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "table.md", markdown(table))
+    others = {f"table-{each.slug}": tabulate(grid, output, measure=each) for each in grid.protocols}
+    tables = {"table": tabulate(grid, output, errors)} | {
+        name: table for name, table in others.items() if table.figures
+    }
+    for name, table in tables.items():
+        write_text(output / f"{name}.md", markdown(table))
+        _write_csv(table, output / f"{name}.csv")
+    return list(tables.values())
+
+
+def _write_csv(table: Table, path: Path) -> None:
     rows = []
     for who, runs in table.figures.items():
         row: dict[str, Any] = {"row": who, "seeds": len(runs)}
@@ -120,5 +144,4 @@ def write_table(grid: Grid, output: Path, errors: dict[str, str]) -> Table:
             if table.printed(name):
                 row[f"{name}_paper"] = table.papers.get(who, {}).get(name, "")
         rows.append(row)
-    write_csv(output / "table.csv", list(rows[0]) if rows else ["row"], rows)
-    return table
+    write_csv(path, list(rows[0]) if rows else ["row"], rows)

@@ -19,7 +19,8 @@ def benchmark(*, grid: str, output: Path, weights: str | None = None, **given: A
     if weights is not None:
         given["weights"] = weights
     errors = running.benchmark(grid, output=output, **given)
-    out.print((output / "table.md").read_text(encoding="utf-8"))
+    for table in (output / "table.md", *sorted(output.glob("table-*.md"))):
+        out.print(table.read_text(encoding="utf-8"))
     if errors:
         raise WsolError(f"{len(errors)} runs failed: {'; '.join(errors)}; {output / 'table.md'} says why")
 

@@ -19,7 +19,7 @@ STATE = "resume.safetensors"
 REST = "state"  # all of it that is no tensor, as JSON, among the tensors: so the checksum is of everything
 AGAIN = f"remove {STATE}, and --resume begins anew"
 # what may change when a training goes on
-FREE = ("epochs", "workers", "sheet_every", "watch_boxes", "on_bad_image", "threshold")
+FREE = ("epochs", "workers", "cache_photos", "sheet_every", "watch_boxes", "on_bad_image", "threshold")
 
 
 class StateFile(TorchCheckpointIO):
