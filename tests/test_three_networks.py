@@ -33,8 +33,8 @@ def test_in_two_runs_one_localizes_and_another_backbone_regresses(tmp_path) -> N
 
 def test_a_regressed_box_is_what_is_measured_and_located(tmp_path, monkeypatch) -> None:
     photos = Creatures("train", images=12, size=48)
-    run = wsol.train("regressor", (photos, photos), tmp_path / "run", backbone="resnet18", epochs=0, **SMALL)
-    localizer = run.open()
+    given = {"backbone": "resnet18", "epochs": 0, **SMALL}
+    localizer = wsol.train("regressor", (photos, photos), tmp_path / "run", **given).open()
     truth = [photos.truth(index).boxes / 48 for index in range(12)]
     predict = localizer.method.predict
 
@@ -48,6 +48,7 @@ def test_a_regressed_box_is_what_is_measured_and_located(tmp_path, monkeypatch) 
     assert figures["MaxBoxAcc70"] == figures["GTKnownLoc"] == 100
     assert figures["Top1Cls"] is figures["Top5Loc"] is figures["Confusion"] is None  # a regressor names no class
     assert figures["Errors"]["Right"] == 100
+    assert not wsol.train("has+regressor", (photos, photos), tmp_path / "around", **given).open().names_classes
     (result,) = wsol.locate(localizer, photos.image(0))
     assert result.boxes[0].tolist() == pytest.approx(photos.truth(0).boxes[0].tolist(), abs=1e-3)
     assert result.at(0.9).boxes.tolist() == result.boxes.tolist()

@@ -58,6 +58,11 @@ class Localizer:
         return f"Localizer({title}, {len(self.classes)} classes, {self.image_size} px, threshold {self.threshold})"
 
     @property
+    def names_classes(self) -> bool:
+        """Whether its scores say anything; figures say nothing of names otherwise."""
+        return self.method.names_classes if self.classes_from is None else self.classes_from.names_classes
+
+    @property
     def device(self) -> torch.device:
         return next(self.method.parameters()).device
 

@@ -79,6 +79,7 @@ def test_an_onnx_file_answers_like_the_network_for_any_batch_and_any_classes(tmp
         same(one, other, batch, classes=torch.arange(len(batch))[:, None])
     torch.testing.assert_close(other.judge(images), one.judge(images), rtol=1e-4, atol=2e-5)
     assert isinstance(other.look(images.numpy()).heatmaps, np.ndarray)
+    assert other.names_classes is one.names_classes is (method not in ("regressor", "fewshot"))
 
 
 @pytest.mark.parametrize("method", registry.names("methods"))
@@ -259,6 +260,19 @@ def test_what_cannot_be_exported_is_said_in_one_line(
     old = said(capsys, "export", tmp_path / "found", "--output", tmp_path / "again", "--format", "coco")
     assert f"wsol cut {tmp_path / 'found'}" in old
     assert not output.exists()
+
+
+def test_a_file_of_an_earlier_version_is_taken_to_name_classes(file: Path, tmp_path: Path) -> None:
+    model = onnx.load(file)
+    (about,) = (json.loads(entry.value) for entry in model.metadata_props if entry.key == "wsol")
+    assert about.pop("names_classes") is True
+    onnx.helper.set_model_props(model, {"wsol": json.dumps(about)})
+    onnx.save(model, tmp_path / "old.onnx")
+    assert load(tmp_path / "old.onnx").names_classes is True
+    onnx.helper.set_model_props(model, {"wsol": json.dumps(about | {"names_classes": "no"})})
+    onnx.save(model, tmp_path / "wrong.onnx")
+    with pytest.raises(WsolError, match=r"damaged .names_classes is 'no'"):
+        load(tmp_path / "wrong.onnx")
 
 
 def altered(file: Path, path: Path, what: str) -> Path:

@@ -141,8 +141,7 @@ def evaluate(
             _keep(origin, float(chosen[0]), localizer.facts["checkpoint"], len(validation), source)
     value, source = chosen or ("auto", "auto")
     cases = Cases(photos)
-    named = origin is None or origin.stack.names_classes or getattr(localizer, "classes_from", None) is not None
-    tally = Tally(len(photos.classes), value, conventions, classified=named, occurring=_labels(cases))
+    tally = Tally(len(photos.classes), value, conventions, classified=localizer.names_classes, occurring=_labels(cases))
     seen = looked_at(localizer, cases, conventions, batch_size, workers, ten_crop, skip=skip)
     if write_maps is not None:
         seen = written(seen, cases, Path(write_maps))

@@ -32,6 +32,10 @@ class Around(Method):
         return self.method.backbone
 
     @property
+    def names_classes(self) -> bool:  # type: ignore[override]
+        return self.method.names_classes
+
+    @property
     def together(self) -> int:  # type: ignore[override]
         return self.method.together
 

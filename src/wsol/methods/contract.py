@@ -51,7 +51,7 @@ class Method(nn.Module):
 
     backbone: Backbone
     learns_from: ClassVar[LearnsFrom] = "labels"
-    names_classes: ClassVar[bool] = True
+    names_classes: bool = True
     settings: ClassVar[dict[str, Any]] = {}
     together: int = 1
     all_learn_from: float = 0.0

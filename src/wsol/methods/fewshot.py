@@ -25,7 +25,7 @@ class FewShot(Method):
     """
 
     learns_from: ClassVar[LearnsFrom] = "validation boxes"
-    names_classes: ClassVar[bool] = False
+    names_classes: bool = False
 
     def __init__(self, backbone: Backbone, classes: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """A regressor of boxes that another run gave: PSOL's second step (Zhang et al., CVPR 2020), and SLT-Net's."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -35,7 +35,7 @@ class Regressor(Method):
     box_end: the last layer is a "relu" (SLT-Net) or a "sigmoid" (PSOL).
     """
 
-    names_classes: ClassVar[bool] = False
+    names_classes: bool = False
 
     def __init__(
         self,

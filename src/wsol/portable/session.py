@@ -52,6 +52,10 @@ class Portable:
         return self.about["several"]
 
     @property
+    def names_classes(self) -> bool:
+        return self.about["names_classes"]
+
+    @property
     def threshold(self) -> Threshold:
         return self.about["threshold"]
 
@@ -128,7 +132,7 @@ def read_about(text: str | None, path: Path) -> dict[str, Any]:
     if text is None:
         raise WsolError(f"{path}: was not written by wsol export, so its classes are unknown; run it by onnxruntime")
     try:
-        about = json.loads(text)
+        about = {"names_classes": True} | json.loads(text)  # earlier versions did not say
         check_threshold(about["threshold"])
         for name, kind in KINDS.items():
             if not isinstance(about[name], kind):
@@ -143,6 +147,7 @@ KINDS: dict[str, Any] = {
     "classes": list,
     "image_size": int,
     "several": bool,
+    "names_classes": bool,
     "threshold": int | float | str,
     "threshold_source": str,
     "background": str | None,

@@ -103,6 +103,7 @@ def described(localizer: Localizer) -> dict[str, Any]:
         "classes": list(localizer.classes),
         "image_size": localizer.image_size,
         "several": localizer.several,
+        "names_classes": localizer.names_classes,
         "threshold": localizer.threshold,
         "threshold_source": localizer.threshold_source,
         "background": localizer.background,
