@@ -40,6 +40,7 @@ from mutations import mutated
 
 from wsol.cli.app import main as command
 from wsol.errors import WsolError
+from wsol.registry import check_key
 
 app = App(help=__doc__)
 SECONDS, MEMORY, LONGEST = 30, 4 << 30, 500
@@ -74,7 +75,10 @@ def main(
     keep: folder for inputs that went wrong.
     """
     torch.set_num_threads(1)
-    chosen = [kind for kind in KINDS if kind.name in kinds.split(";") or not kinds]
+    known = {kind.name: kind for kind in KINDS}
+    for name in (asked := kinds.split(";") if kinds else list(known)):
+        check_key(name, known, "there is no kind")
+    chosen = [known[name] for name in asked]
     counts = {kind.name: Counter[str]() for kind in chosen}
     seen: Counter[str] = Counter()
     with TemporaryDirectory() as folder:

@@ -18,12 +18,12 @@ from PIL import Image
 import wsol
 from wsol import registry
 from wsol.benchmark.grid import read_grid
-from wsol.benchmark.table import write_table
+from wsol.benchmark.table import write_tables
 from wsol.cli.app import main as command
 from wsol.cli.demo import WEIGHTS
 from wsol.data import open_data
 from wsol.data.dataset import Cases, NoSplit
-from wsol.data.images import find_images
+from wsol.data.finding import find_images
 from wsol.data.label_tree import label_tree
 from wsol.data.layouts import creatures
 from wsol.data.pseudo_boxes import PseudoTruth
@@ -212,15 +212,22 @@ def settings(root: Path) -> None:
         "about: a test\ndata: creatures\nrecipe: creatures\nseeds: 1\nsettings: {epochs: 2}\nrows:\n"
         "  - {method: cam, name: plain}\n"
         '  - {method: eil, name: late, boundary: -2, vary: {sigma: [1, 2]}, paper: "sigma {sigma}"}\n'
-        "columns: [Top1Cls, MaxBoxAcc]\npublished: {data: CUB, backbone: VGG16}\n"
+        "columns: [Top1Cls, MaxBoxAcc]\nprotocols: [{protocol: bas, ten_crop: true}]\n"
+        "published: {data: CUB, backbone: VGG16}\n"
     )
     figures = json.loads((root / "figures.json").read_text())
     del figures["Curves"], figures["run"]
+    figures["protocols"] = {"bas, ten crops": figures | {"protocol": "bas", "ten_crop": True}}
     (root / "kept").mkdir()
     (root / "kept" / "plain-0.json").write_text(json.dumps(figures | {"minutes": 1.5, "settings": {}, "command": "x"}))
 
 
 # --- what reads them
+
+
+def changes(file: str, news: dict[bytes, tuple[bytes, ...]]) -> tuple[Wrong, ...]:
+    """Each of the values that are put, one at a time, where another stands in a file."""
+    return tuple((file, old, new) for old, each in news.items() for new in each)
 
 
 def truths(where: str, *splits: Any) -> Callable[[Path], str | None]:
@@ -294,7 +301,7 @@ def grid(folder: Path) -> str | None:
 
 
 def table(folder: Path) -> str | None:
-    write_table(read_grid("grid.yaml"), Path("kept"), {})
+    write_tables(read_grid("grid.yaml"), Path("kept"), {})
     shown = Path("kept/table.md").read_text(encoding="utf-8")
     return "nan in the table" if "| nan" in shown or "| inf" in shown else None
 
@@ -375,15 +382,16 @@ KINDS: list[Kind] = [
         ("run", "photos"),
         ("run/run.json",),
         (LOCATE,),
-        wrong=(
-            ("run/run.json", rb'"classes": \[\s*"', rb'"classes": [1, "'),
-            ("run/run.json", rb'"image_size": 32', rb'"image_size": 1000000'),
-            ("run/run.json", rb'"image_size": 32', rb'"image_size": 0'),
-            ("run/run.json", rb'"seed": 0', rb'"seed": -1'),
-            ("run/run.json", rb'"seed": 0', rb'"seed": 1.5'),
-            ("run/run.json", rb'"learning_rate": [^,]*', rb'"learning_rate": NaN'),
-            ("run/run.json", rb'"several": false', rb'"several": "x"'),
-            ("run/run.json", rb'"data": "creatures"', rb'"data": 3'),
+        wrong=changes(
+            "run/run.json",
+            {
+                rb'"classes": \[\s*"': (rb'"classes": [1, "',),
+                rb'"image_size": 32': (rb'"image_size": 1000000', rb'"image_size": 0'),
+                rb'"seed": 0': (rb'"seed": -1', rb'"seed": 1.5'),
+                rb'"learning_rate": [^,]*': (rb'"learning_rate": NaN',),
+                rb'"several": false': (rb'"several": "x"',),
+                rb'"data": "creatures"': (rb'"data": 3',),
+            },
         ),
     ),
     Kind(
@@ -391,14 +399,11 @@ KINDS: list[Kind] = [
         ("run", "photos"),
         ("run/best.json", "run/threshold.json", "run/photos.json", "run/best.json", "run/threshold.json"),
         (LOCATE, EVALUATE),
-        wrong=(
-            ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": 7'),
-            ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": NaN'),
-            ("run/threshold.json", rb'"threshold": [0-9.]+', rb'"threshold": true'),
-            ("run/best.json", rb'"epoch": 1', rb'"epoch": -5'),
-            ("run/best.json", rb'"epoch": 1', rb'"epoch": 1.5'),
-            ("run/best.json", rb'"epoch": 1', rb'"epoch": "1"'),
-        ),
+        wrong=changes(
+            "run/threshold.json",
+            {rb'"threshold": [0-9.]+': (rb'"threshold": 7', rb'"threshold": NaN', rb'"threshold": true')},
+        )
+        + changes("run/best.json", {rb'"epoch": 1': (rb'"epoch": -5', rb'"epoch": 1.5', rb'"epoch": "1"')}),
     ),
     Kind("best.safetensors", ("run", "photos"), ("run/best.safetensors",), (LOCATE,)),
     Kind(
@@ -426,9 +431,9 @@ KINDS: list[Kind] = [
         ("found",),
         HEATMAPS,
         (CUT,),
-        wrong=tuple(
-            (HEATMAPS[0], old, new)
-            for old, news in {
+        wrong=changes(
+            HEATMAPS[0],
+            {
                 rb'"path": "[^"]*"': (
                     rb'"path": "../../x.jpg"',
                     rb'"path": "/fuzz/x.jpg"',
@@ -470,8 +475,7 @@ KINDS: list[Kind] = [
                 rb'"threshold": (?:[0-9.]+|"auto")': (rb'"threshold": 2', rb'"threshold": "x"', rb'"threshold": NaN'),
                 rb'"unsure": (?:true|false)': (rb'"unsure": 3', rb'"unsure": "x"'),
                 rb'"whole_image": false': (rb'"whole_image": "no"',),
-            }.items()
-            for new in news
+            },
         ),
     ),
     Kind(
@@ -479,10 +483,13 @@ KINDS: list[Kind] = [
         ("found",),
         ("found/classes.json",),
         (CUT,),
-        wrong=(
-            ("found/classes.json", rb'"classes": \[\s*"', rb'"classes": [1, "'),
-            ("found/classes.json", rb'"classes": \[\s*"[^"]*",', rb'"classes": ['),
-            ("found/classes.json", rb'"classes": \[\s*("[^"]*"),', rb'"classes": [\1, \1,'),
+        wrong=changes(
+            "found/classes.json",
+            {
+                rb'"classes": \[\s*"': (rb'"classes": [1, "',),
+                rb'"classes": \[\s*"[^"]*",': (rb'"classes": [',),
+                rb'"classes": \[\s*("[^"]*"),': (rb'"classes": [\1, \1,',),
+            },
         ),
     ),
     Kind("heatmaps/*.npy", ("found",), NPY, (RECUT,)),
@@ -491,9 +498,9 @@ KINDS: list[Kind] = [
         ("photos", "found"),
         ("found/results.jsonl",),
         call=pseudo,
-        wrong=tuple(
-            ("found/results.jsonl", old, new)
-            for old, news in {
+        wrong=changes(
+            "found/results.jsonl",
+            {
                 rb'"boxes": \[\[[^]]*\]\]': (
                     rb'"boxes": [[0, 0, 900, 900]]',
                     rb'"boxes": [[9, 9, 1, 1]]',
@@ -502,8 +509,7 @@ KINDS: list[Kind] = [
                 ),
                 rb'"width": 40': (rb'"width": 0', rb'"width": -1', rb'"width": Infinity', rb'"width": 1' + b"0" * 400),
                 rb'"path": "[^"]*"': (rb'"path": 3', rb'"path": null'),
-            }.items()
-            for new in news
+            },
         ),
     ),
     Kind(
@@ -519,9 +525,9 @@ KINDS: list[Kind] = [
         ("run", "photos", "found"),
         ("found/review.jsonl",),
         call=reviewed,
-        wrong=tuple(
-            ("found/review.jsonl", old, new)
-            for old, news in {
+        wrong=changes(
+            "found/review.jsonl",
+            {
                 rb'"box": \[[^]]*\]': (
                     rb'"box": [1, 2, 900, 25]',
                     rb'"box": [NaN, 2, 20, 25]',
@@ -530,8 +536,7 @@ KINDS: list[Kind] = [
                 ),
                 rb'"name": "[^"]*"': (rb'"name": "nobody"', rb'"name": 3'),
                 rb'"answer": "changed"': (rb'"answer": "x"', rb'"answer": null'),
-            }.items()
-            for new in news
+            },
         ),
     ),
     Kind(
@@ -539,20 +544,28 @@ KINDS: list[Kind] = [
         ("photos", "maps", "metadata"),
         tuple(f"metadata/test/{name}.txt" for name in ("image_ids", "class_labels", "image_sizes", "localization")),
         call=measured,
-        wrong=tuple(
-            (f"metadata/test/{file}.txt", old, new)
-            for file, old, news in (
-                (
-                    "localization",
-                    rb",2,3,20,25",
-                    (b",nan,3,20,25", b",20,3,2,25", b",2,3,1e308,25", b",-1e9,3,20,25", b",2,3,20", b",2,3,900,900"),
-                ),
-                ("image_sizes", rb",40,30", (b",0,30", b",-4,30", b",40,1e9", b",4.5,30", b",40," + b"9" * 400)),
-                ("class_labels", rb",1\n", (b",-1\n", b",99999999\n", b",1.5\n", b"," + b"9" * 5000 + b"\n")),
-                ("image_ids", rb"\A([^\n]*\n)", (rb"\1\1", rb"nobody\n")),
-            )
-            for new in news
-        ),
+        wrong=changes(
+            "metadata/test/localization.txt",
+            {
+                rb",2,3,20,25": (
+                    b",nan,3,20,25",
+                    b",20,3,2,25",
+                    b",2,3,1e308,25",
+                    b",-1e9,3,20,25",
+                    b",2,3,20",
+                    b",2,3,900,900",
+                )
+            },
+        )
+        + changes(
+            "metadata/test/image_sizes.txt",
+            {rb",40,30": (b",0,30", b",-4,30", b",40,1e9", b",4.5,30", b",40," + b"9" * 400)},
+        )
+        + changes(
+            "metadata/test/class_labels.txt",
+            {rb",1\n": (b",-1\n", b",99999999\n", b",1.5\n", b"," + b"9" * 5000 + b"\n")},
+        )
+        + changes("metadata/test/image_ids.txt", {rb"\A([^\n]*\n)": (rb"\1\1", rb"nobody\n")}),
     ),
     Kind(
         "metadata masks",
@@ -583,9 +596,9 @@ KINDS: list[Kind] = [
         ("photos", "maps", "metadata"),
         ("maps/predictions.csv",),
         call=measured,
-        wrong=tuple(
-            ("maps/predictions.csv", rb",1,0,5", new)
-            for new in (b",-1,1,0", b",1,1,1", b",x,1,0", b"," + b"9" * 30 + b",1,0", b"," + b"9" * 5000)
+        wrong=changes(
+            "maps/predictions.csv",
+            {rb",1,0,5": (b",-1,1,0", b",1,1,1", b",x,1,0", b"," + b"9" * 30 + b",1,0", b"," + b"9" * 5000)},
         )
         + (("maps/predictions.csv", rb"\A([^\n]*\n)", rb"\1\1"),),
     ),
@@ -595,17 +608,19 @@ KINDS: list[Kind] = [
         ("photos.csv", "voc.csv"),
         (("data", "check", "photos.csv"), ("data", "check", "voc.csv")),
         call=lambda folder: truths("photos.csv", "train", "test")(folder) or truths("voc.csv", None)(folder),
-        wrong=tuple(
-            ("photos.csv", rb",2,3,20,25", new)
-            for new in (
-                b",nan,3,20,25",
-                b",20,3,2,25",
-                b",2,3,1e308,25",
-                b",-9,3,20,25",
-                b",2,3,20",
-                b",2,3,900,900",
-                b"," + b"9" * 5000 + b",3,20,25",
-            )
+        wrong=changes(
+            "photos.csv",
+            {
+                rb",2,3,20,25": (
+                    b",nan,3,20,25",
+                    b",20,3,2,25",
+                    b",2,3,1e308,25",
+                    b",-9,3,20,25",
+                    b",2,3,20",
+                    b",2,3,900,900",
+                    b"," + b"9" * 5000 + b",3,20,25",
+                )
+            },
         ),
     ),
     Kind(
@@ -614,9 +629,9 @@ KINDS: list[Kind] = [
         ("coco.json",),
         (("data", "check", "coco.json"),),
         call=truths("coco.json", None),
-        wrong=tuple(
-            ("coco.json", old, new)
-            for old, news in {
+        wrong=changes(
+            "coco.json",
+            {
                 rb'"bbox": \[[^]]*\]': (
                     rb'"bbox": [2, 3, NaN, 5]',
                     rb'"bbox": [2, 3, -4, 5]',
@@ -628,8 +643,7 @@ KINDS: list[Kind] = [
                 rb'"width": 40': (rb'"width": -1', rb'"width": true', rb'"width": 41'),
                 rb'"file_name": "[^"]*"': (rb'"file_name": ""', rb'"file_name": 3', rb'"file_name": "x.jpg"'),
                 rb'"name": "horn"': (rb'"name": "crest"', rb'"name": 3', rb'"name": ""'),
-            }.items()
-            for new in news
+            },
         ),
     ),
     Kind(
@@ -641,20 +655,22 @@ KINDS: list[Kind] = [
         ),
         (("data", "check", "cub"),),
         call=truths("cub", "train", "val", "test"),
-        wrong=tuple(
-            (f"cub/{file}.txt", old, new)
-            for file, old, news in (
-                (
-                    "bounding_boxes",
-                    rb" 2.0 3.0 18.0 22.0",
-                    (b" nan 3 18 22", b" 2 3 -18 22", b" 2 3 0 0", b" 900 900 18 22", b" 2 3 18", b" 2 3 1e308 22"),
-                ),
-                ("classes", rb"2 002.y", (b"2 001.x", b"1 002.y")),
-                ("images", rb"2 001/2.jpg", (b"1 001/2.jpg", b"2 001/1.jpg", b"2 ../x.jpg")),
-                ("image_class_labels", rb"\n2 1", (b"\n2 9", b"\n1 1", b"\n1 2\n2 1")),
-            )
-            for new in news
-        ),
+        wrong=changes(
+            "cub/bounding_boxes.txt",
+            {
+                rb" 2.0 3.0 18.0 22.0": (
+                    b" nan 3 18 22",
+                    b" 2 3 -18 22",
+                    b" 2 3 0 0",
+                    b" 900 900 18 22",
+                    b" 2 3 18",
+                    b" 2 3 1e308 22",
+                )
+            },
+        )
+        + changes("cub/classes.txt", {rb"2 002.y": (b"2 001.x", b"1 002.y")})
+        + changes("cub/images.txt", {rb"2 001/2.jpg": (b"1 001/2.jpg", b"2 001/1.jpg", b"2 ../x.jpg")})
+        + changes("cub/image_class_labels.txt", {rb"\n2 1": (b"\n2 9", b"\n1 1", b"\n1 2\n2 1")}),
     ),
     Kind(
         "VOC XML and lists",
@@ -662,9 +678,9 @@ KINDS: list[Kind] = [
         (*(f"voc/Annotations/{i}.xml" for i in range(1, 5)), "voc/ImageSets/Main/val.txt"),
         (("data", "check", "voc"),),
         call=truths("voc", "test"),
-        wrong=tuple(
-            ("voc/Annotations/1.xml", old, new)
-            for old, news in {
+        wrong=changes(
+            "voc/Annotations/1.xml",
+            {
                 rb"<xmax>20</xmax>": (
                     b"<xmax>1e308</xmax>",
                     b"<xmax>0</xmax>",
@@ -675,8 +691,7 @@ KINDS: list[Kind] = [
                 ),
                 rb"<name>cat</name>": (b"<name>unicorn</name>", b"<name></name>", b""),
                 rb"<width>40</width>": (b"<width>-4</width>", b"<width>x</width>", b"<width>41</width>"),
-            }.items()
-            for new in news
+            },
         )
         + (("voc/ImageSets/Main/val.txt", rb"2\n", rb"1\n"), ("voc/ImageSets/Main/val.txt", rb"2\n", rb"../x\n")),
     ),
@@ -723,9 +738,9 @@ KINDS: list[Kind] = [
         ("recipe.yaml",),
         ("recipe.yaml",),
         call=recipe,
-        wrong=tuple(
-            ("recipe.yaml", old, new)
-            for old, news in {
+        wrong=changes(
+            "recipe.yaml",
+            {
                 rb"epochs: 3": (
                     b"epochs: -3",
                     b"epochs: 1e400",
@@ -736,8 +751,7 @@ KINDS: list[Kind] = [
                 rb"image_size: 64": (b"image_size: 1000000", b"image_size: 4", b"image_size: nan"),
                 rb"learning_rate: 1e-3": (b"learning_rate: 1e308", b"learning_rate: .nan", b"learning_rate: -1"),
                 rb"milestones: \[1, 2\]": (b"milestones: [x]", b"milestones: [-1]", b"milestones: [.inf]"),
-            }.items()
-            for new in news
+            },
         ),
     ),
     Kind(
@@ -745,17 +759,18 @@ KINDS: list[Kind] = [
         ("grid.yaml",),
         ("grid.yaml",),
         call=grid,
-        wrong=tuple(
-            ("grid.yaml", old, new)
-            for old, news in {
+        wrong=changes(
+            "grid.yaml",
+            {
                 rb"seeds: 1": (b"seeds: 0", b"seeds: 99999999", b"seeds: x"),
                 rb"name: plain": (b"name: '{'", b"name: late, sigma 1"),
                 rb"\{sigma: \[1, 2\]\}": (b"{sigma: 1}", b"{nothing: [1]}", b"{seed: [1]}", b"{sigma: [x]}"),
                 rb"epochs: 2\}": (b"epochs: x}", b"1: 2}"),
                 rb'"sigma \{sigma\}"': (b'"{epochs.foo}"', b'"{epochs[0]}"', b'"{epochs:>9999999999}"', b'"{x}"'),
                 rb"method: cam": (b"method: cm", b"method: 3"),
-            }.items()
-            for new in news
+                rb"protocol: bas": (b"protocol: bass", b"protocol: 3", b"protocol: livia", b"protcol: bas"),
+                rb"ten_crop: true": (b"ten_crop: 1", b"ten_crop: x"),
+            },
         ),
     ),
     Kind(
@@ -763,9 +778,9 @@ KINDS: list[Kind] = [
         ("grid.yaml", "kept"),
         ("kept/plain-0.json",),
         call=table,
-        wrong=tuple(
-            ("kept/plain-0.json", old, new)
-            for old, news in {
+        wrong=changes(
+            "kept/plain-0.json",
+            {
                 rb'"Top1Cls": [0-9.]+(?=, "Energy5)': (
                     rb'"Top1Cls": NaN',
                     rb'"Top1Cls": [1]',
@@ -776,8 +791,9 @@ KINDS: list[Kind] = [
                 rb'"CentreBox": \{': (rb'"CentreBox": NaN, "x": {', rb'"x": {'),
                 rb'"data": "creatures"': (rb'"x": 1', rb'"data": 3'),
                 rb'"minutes": 1.5': (rb'"minutes": "x"', rb'"minutes": -1'),
-            }.items()
-            for new in news
+                rb'"protocols": \{': (rb'"protocols": 3, "x": {', rb'"protocols": {"bas": 3, '),
+                rb'("protocols": .*?)"Top1Cls": [0-9.]+': (rb'\1"Top1Cls": "x"',),
+            },
         ),
     ),
     OddSettings("settings on the command line", (), change=odd_settings, says=("epoch", "step", "FewShot learns")),

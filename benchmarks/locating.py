@@ -39,7 +39,7 @@ class Null:
     """A localizer that says the same of every image, at no cost."""
 
     classes, image_size, several, threshold, threshold_source = ("object",), SIDE, False, 0.5, "recipe"
-    name, folder, background, facts = "null", None, None, {}
+    name, folder, background, facts, names_classes = "null", None, None, {}, True
 
     def look(self, images: np.ndarray, classes: None = None, best: int = 1) -> Answer:
         count = len(images)

@@ -12,7 +12,7 @@ class Costless:
 
     def __init__(self, name: str = "costless") -> None:
         self.name, self.batches = name, []
-        self.classes, self.image_size, self.several = ("dark", "bright"), 8, False
+        self.classes, self.image_size, self.several, self.names_classes = ("dark", "bright"), 8, False, True
         self.threshold, self.threshold_source = 0.5, "recipe"
         self.folder = self.background = None
         self.facts: dict[str, Any] = {}

@@ -72,6 +72,13 @@ def test_boxes_need_no_network() -> None:
         assert imports_of(path) <= {"boxes", "errors"}, path
 
 
+@pytest.mark.parametrize("path", sorted((SOURCE.parents[1] / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_imports_what_there_is(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "wsol":
+            exec(compile(ast.Module([node], []), str(path), "exec"), {})
+
+
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [

@@ -21,7 +21,7 @@ KINDS |= dict.fromkeys(PERCENT, Percent) | {"minutes": Minutes, "settings": dict
 
 
 def read_figures(path: Path, needed: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What `wsol.evaluate` gave, and a benchmark's `settings` and `minutes` where it was one.
+    """What `wsol.evaluate` gave, and a benchmark's `settings`, `minutes` and `protocols` where it was one.
 
     needed: kinds of further entries.
 
@@ -31,6 +31,9 @@ def read_figures(path: Path, needed: dict[str, Any] | None = None) -> dict[str, 
     try:
         for name, kind in (KINDS | (needed or {})).items():
             cast(figures.get(name), kind, name)
+        for protocol, others in cast(figures.get("protocols", {}), dict[str, dict], "protocols").items():
+            for name, kind in KINDS.items():
+                cast(others.get(name), kind, f"protocols.{protocol}.{name}")
     except WsolError as error:
         raise WsolError(f"{path}: holds no figures ({error}); {AGAIN}") from error
     return figures
