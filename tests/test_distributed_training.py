@@ -49,10 +49,10 @@ ALIKE: dict[str, tuple[str, dict[str, Any]]] = {
     "cached": ("cam", {"freeze": "pool3", "cache_features": True}),
     "eil": ("eil", {"clip": 0.5}),
     "bas": ("bas", HEAD | {"area_ramp": 0.7}),
-    # the signs that its attack takes enlarge rounding: more on some processors than on others, less where it moves less
+    # small steps: large ones enlarge rounding, as the signs do that EGA's attack takes; on some processors more
     "ega": ("ega", HEAD | {"save_memory": True, "epsilon": 0.01, "step": 0.01}),
     "i2c": ("i2c", HEAD | {"dropout": 0.0, "global_weight": 0.0, "classes_first": 0.4}),
-    "sometimes": ("sometimes", {"weight_decay": 0.1, "learning_rate": 0.01}),
+    "sometimes": ("sometimes", {"weight_decay": 0.1}),
 }
 BATCH_NORM = {"backbone": "resnet18", "end": "layer1", "map_stride": 4}
 
@@ -221,7 +221,7 @@ def test_two_processes_learn_what_one_does(
     for key, tensor in mine.items():
         torch.testing.assert_close(theirs[key], tensor, rtol=1e-3, atol=1e-5, msg=key)
     if name == "sometimes":
-        assert theirs["never"] == 1 and theirs["rare"] < 0.99
+        assert theirs["never"] == 1 and theirs["rare"] < 0.995
     assert len(list((folder / "two" / name).glob("events*"))) <= 1
     if name == "eil":  # fewer validation photos than processes
         assert two[0]["Top1Cls"] in (0, 100) and two[0]["MaxBoxAcc"] in (0, 100)
