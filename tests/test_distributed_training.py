@@ -66,7 +66,7 @@ class Sometimes(CAM):
 
     def loss(self, images: Any, labels: Any) -> dict[str, Tensor]:
         reached = (labels < 2).sum()
-        rare = self.rare * reached / len(labels) if reached else torch.zeros(())
+        rare = 10 * self.rare * reached / len(labels) if reached else torch.zeros(())
         return super().loss(images, labels) | {"rare": rare}
 
 
@@ -221,7 +221,7 @@ def test_two_processes_learn_what_one_does(
     for key, tensor in mine.items():
         torch.testing.assert_close(theirs[key], tensor, rtol=1e-3, atol=1e-5, msg=key)
     if name == "sometimes":
-        assert theirs["never"] == 1 and theirs["rare"] < 0.995
+        assert theirs["never"] == 1 and theirs["rare"] < 0.99
     assert len(list((folder / "two" / name).glob("events*"))) <= 1
     if name == "eil":  # fewer validation photos than processes
         assert two[0]["Top1Cls"] in (0, 100) and two[0]["MaxBoxAcc"] in (0, 100)
