@@ -58,8 +58,11 @@ class ScoreCAM(Readout):
         if 0 < self.channels < features.shape[1]:
             features = choose(features, features.flatten(2).std(2, correction=0).topk(self.channels).indices)
         weights = self.weights(method, images, features, classes)
-        maps = weights.mT[:, :, None] @ features.flatten(2)[:, None]  # class by class, so that its place changes no bit
-        return maps.squeeze(2).unflatten(-1, features.shape[-2:]).relu()
+        weights = weights.mT.contiguous()
+        # one by one the place of a class changes no bit of its map; a written file does not know how many there will be
+        one_by_one = [weights] if is_written() else weights.split(1, 1)
+        maps = torch.cat([weight @ features.flatten(2) for weight in one_by_one], 1)
+        return maps.unflatten(-1, features.shape[-2:]).relu()
 
     @torch.no_grad()
     def weights(
