@@ -57,8 +57,7 @@ class ScoreCAM(Readout):
         features, _ = features_at(method, images, self.boundary)
         if 0 < self.channels < features.shape[1]:
             features = choose(features, features.flatten(2).std(2, correction=0).topk(self.channels).indices)
-        weights = self.weights(method, images, features, classes)
-        weights = weights.mT.contiguous()
+        weights = self.weights(method, images, features, classes).mT.contiguous()
         # one by one the place of a class changes no bit of its map; a written file does not know how many there will be
         one_by_one = [weights] if is_written() else weights.split(1, 1)
         maps = torch.cat([weight @ features.flatten(2) for weight in one_by_one], 1)
